@@ -38,8 +38,7 @@ void *arena_zalloc(struct arena *a, size_t size)
 void *arena_grow(struct arena *a, void *p, size_t old_size, size_t new_size)
     __attribute__((returns_nonnull));
 /* Copies of text, always NUL-terminated. */
-char *arena_strdup(struct arena *a, const char *s)
-    __attribute__((returns_nonnull));
+char *arena_strdup(struct arena *a, const char *s) __attribute__((returns_nonnull));
 char *arena_memdup(struct arena *a, const void *s, size_t len)
     __attribute__((returns_nonnull));
 char *arena_printf(struct arena *a, const char *fmt, ...)

@@ -73,6 +73,5 @@ void buf_addf(struct buf *b, const char *fmt, ...) {
 }
 
 struct bytes buf_to_arena(const struct buf *b, struct arena *a) {
-    return (struct bytes){arena_memdup(a, b->data ? b->data : "", b->len),
-                          b->len};
+    return (struct bytes){arena_memdup(a, b->data ? b->data : "", b->len), b->len};
 }

@@ -20,7 +20,7 @@ struct buf {
     size_t cap;
 };
 
-#define BUF_INIT                                                               \
+#define BUF_INIT                                                                         \
     { NULL, 0, 0 }
 
 void buf_fini(struct buf *b);
@@ -31,8 +31,7 @@ void buf_clear(struct buf *b);
 char *buf_reserve(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *s, size_t len);
 void buf_adds(struct buf *b, const char *s);
-void buf_addf(struct buf *b, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
 /* Copies the content into the arena. */

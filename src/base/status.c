@@ -27,8 +27,8 @@ void st_clear(struct status *st) {
     st_init(st, st->arena);
 }
 
-int st_vfail(struct status *st, enum status_type type, const char *key,
-             const char *fmt, va_list ap) {
+int st_vfail(struct status *st, enum status_type type, const char *key, const char *fmt,
+             va_list ap) {
     assert(type != ST_OK);
     st->type = type;
     st->key = key;
@@ -39,8 +39,8 @@ int st_vfail(struct status *st, enum status_type type, const char *key,
     return -1;
 }
 
-int st_fail(struct status *st, enum status_type type, const char *key,
-            const char *fmt, ...) {
+int st_fail(struct status *st, enum status_type type, const char *key, const char *fmt,
+            ...) {
     va_list ap;
 
     va_start(ap, fmt);
@@ -60,8 +60,8 @@ int st_fail_data(struct status *st, enum status_type type, const char *key,
     return -1;
 }
 
-int st_wrap(struct status *st, enum status_type type, const char *key,
-            const char *fmt, ...) {
+int st_wrap(struct status *st, enum status_type type, const char *key, const char *fmt,
+            ...) {
     struct status *cause = NULL;
     va_list ap;
 

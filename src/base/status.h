@@ -24,10 +24,9 @@ struct status {
     const char *key;          /* stable, for programs: "not_found"; or NULL */
     const char *message;      /* for people, one sentence */
     const struct value *data; /* details for programs, or NULL */
-    const struct value
-        *logs; /* array of log entries that belong to the error, or NULL */
-    struct status *cause; /* the failure underneath, or NULL */
-    struct arena *arena;  /* borrowed; all of the above lives there */
+    const struct value *logs; /* array of log entries that belong to the error, or NULL */
+    struct status *cause;     /* the failure underneath, or NULL */
+    struct arena *arena;      /* borrowed; all of the above lives there */
 };
 
 /* Makes *st empty; messages will live in `a`. */
@@ -36,18 +35,18 @@ void st_init(struct status *st, struct arena *a);
 void st_clear(struct status *st);
 
 /* Fills *st and returns -1, so that a failing function ends in one line. */
-int st_fail(struct status *st, enum status_type type, const char *key,
-            const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-int st_vfail(struct status *st, enum status_type type, const char *key,
-             const char *fmt, va_list ap) __attribute__((format(printf, 4, 0)));
+int st_fail(struct status *st, enum status_type type, const char *key, const char *fmt,
+            ...) __attribute__((format(printf, 4, 5)));
+int st_vfail(struct status *st, enum status_type type, const char *key, const char *fmt,
+             va_list ap) __attribute__((format(printf, 4, 0)));
 /* As st_fail with details; data must live as long as the status's arena. */
 int st_fail_data(struct status *st, enum status_type type, const char *key,
                  const struct value *data, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 /* Puts a new failure on top of the present one, which becomes its cause.
  * Returns -1. */
-int st_wrap(struct status *st, enum status_type type, const char *key,
-            const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+int st_wrap(struct status *st, enum status_type type, const char *key, const char *fmt,
+            ...) __attribute__((format(printf, 4, 5)));
 /* Prefixes the message: "context: message". Returns -1. */
 int st_context(struct status *st, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

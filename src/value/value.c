@@ -49,8 +49,7 @@ struct value value_string_ref(const char *s, size_t len) {
     return (struct value){.type = VALUE_STRING, .len = (uint32_t)len, .str = s};
 }
 
-const struct value *value_string_len(struct arena *a, const char *s,
-                                     size_t len) {
+const struct value *value_string_len(struct arena *a, const char *s, size_t len) {
     return value_box(a, value_string_ref(arena_memdup(a, s, len), len));
 }
 
@@ -90,9 +89,9 @@ void array_push(struct array_builder *b, const struct value *v) {
 
 const struct value *array_end(struct array_builder *b) {
     assert(b->len <= UINT32_MAX);
-    return value_box(b->arena, (struct value){.type = VALUE_ARRAY,
-                                              .len = (uint32_t)b->len,
-                                              .items = b->items});
+    return value_box(
+        b->arena,
+        (struct value){.type = VALUE_ARRAY, .len = (uint32_t)b->len, .items = b->items});
 }
 
 /* ---- objects ---- */
@@ -124,8 +123,7 @@ bool value_is_index_key(const char *key, size_t len, uint32_t *ret_index) {
 
 static bool member_is(const struct member *m, uint32_t hash, const char *key,
                       size_t len) {
-    return m->hash == hash && m->key_len == len &&
-           memcmp(m->key, key, len) == 0;
+    return m->hash == hash && m->key_len == len && memcmp(m->key, key, len) == 0;
 }
 
 /* Slots hold position + 1; 0 is free. cap is a power of two above twice the
@@ -138,8 +136,7 @@ static size_t index_slots(size_t members) {
     return cap;
 }
 
-static void index_put(uint32_t *slots, size_t cap, uint32_t hash,
-                      uint32_t pos) {
+static void index_put(uint32_t *slots, size_t cap, uint32_t hash, uint32_t pos) {
     size_t i = hash & (cap - 1);
 
     while (slots[i])
@@ -148,9 +145,8 @@ static void index_put(uint32_t *slots, size_t cap, uint32_t hash,
 }
 
 static const struct member *index_find(const uint32_t *slots, size_t cap,
-                                       const struct member *members,
-                                       uint32_t hash, const char *key,
-                                       size_t len) {
+                                       const struct member *members, uint32_t hash,
+                                       const char *key, size_t len) {
     for (size_t i = hash & (cap - 1); slots[i]; i = (i + 1) & (cap - 1))
         if (member_is(&members[slots[i] - 1], hash, key, len))
             return &members[slots[i] - 1];
@@ -172,19 +168,19 @@ static void builder_reindex(struct object_builder *b) {
         index_put(b->index, cap, b->members[i].hash, (uint32_t)i);
 }
 
-static struct member *builder_find(const struct object_builder *b,
-                                   uint32_t hash, const char *key, size_t len) {
+static struct member *builder_find(const struct object_builder *b, uint32_t hash,
+                                   const char *key, size_t len) {
     if (b->index)
-        return (struct member *)index_find(b->index, b->index_cap, b->members,
-                                           hash, key, len);
+        return (struct member *)index_find(b->index, b->index_cap, b->members, hash, key,
+                                           len);
     for (size_t i = 0; i < b->len; i++)
         if (member_is(&b->members[i], hash, key, len))
             return &b->members[i];
     return NULL;
 }
 
-static void builder_set(struct object_builder *b, const char *key, size_t len,
-                        bool copy, const struct value *v) {
+static void builder_set(struct object_builder *b, const char *key, size_t len, bool copy,
+                        const struct value *v) {
     uint32_t hash = value_hash_key(key, len);
     struct member *m = builder_find(b, hash, key, len);
 
@@ -196,9 +192,8 @@ static void builder_set(struct object_builder *b, const char *key, size_t len,
     if (b->len == b->cap) {
         size_t cap = b->cap ? b->cap * 2 : 8;
 
-        b->members =
-            arena_grow(b->arena, b->members, b->cap * sizeof(struct member),
-                       cap * sizeof(struct member));
+        b->members = arena_grow(b->arena, b->members, b->cap * sizeof(struct member),
+                                cap * sizeof(struct member));
         b->cap = cap;
     }
     m = &b->members[b->len++];
@@ -229,13 +224,11 @@ void object_set_ref(struct object_builder *b, const char *key, size_t key_len,
     builder_set(b, key, key_len, false, v);
 }
 
-void object_set(struct object_builder *b, const char *key,
-                const struct value *v) {
+void object_set(struct object_builder *b, const char *key, const struct value *v) {
     builder_set(b, key, strlen(key), true, v);
 }
 
-void object_set_string(struct object_builder *b, const char *key,
-                       const char *s) {
+void object_set_string(struct object_builder *b, const char *key, const char *s) {
     object_set(b, key, value_string(b->arena, s));
 }
 
@@ -254,17 +247,15 @@ void object_set_all(struct object_builder *b, const struct value *o) {
         builder_set(b, m->key, m->key_len, false, &m->value);
 }
 
-const struct value *object_builder_get(const struct object_builder *b,
-                                       const char *key, size_t key_len) {
-    struct member *m =
-        builder_find(b, value_hash_key(key, key_len), key, key_len);
+const struct value *object_builder_get(const struct object_builder *b, const char *key,
+                                       size_t key_len) {
+    struct member *m = builder_find(b, value_hash_key(key, key_len), key, key_len);
 
     return m ? &m->value : NULL;
 }
 
 bool object_delete(struct object_builder *b, const char *key, size_t key_len) {
-    struct member *m =
-        builder_find(b, value_hash_key(key, key_len), key, key_len);
+    struct member *m = builder_find(b, value_hash_key(key, key_len), key, key_len);
     size_t at;
 
     if (!m)
@@ -311,13 +302,11 @@ const struct value *object_end(struct object_builder *b) {
     if (b->has_index_keys && b->len > 1)
         order_index_keys(b);
     if (b->len > INDEX_MIN) {
-        size_t slots = index_slots(b->len),
-               size = b->len * sizeof(struct member);
+        size_t slots = index_slots(b->len), size = b->len * sizeof(struct member);
         uint32_t *index;
 
-        b->members =
-            arena_grow(b->arena, b->members, b->cap * sizeof(struct member),
-                       b->cap * sizeof(struct member) + slots * sizeof(*index));
+        b->members = arena_grow(b->arena, b->members, b->cap * sizeof(struct member),
+                                b->cap * sizeof(struct member) + slots * sizeof(*index));
         index = (uint32_t *)((char *)b->members + size);
         memset(index, 0, slots * sizeof(*index));
         for (size_t i = 0; i < b->len; i++)
@@ -358,8 +347,7 @@ const struct value *value_merge(struct arena *a, const struct value *base,
 
 static bool listed(const struct member *m, const char *const *keys) {
     for (; *keys; keys++)
-        if (strlen(*keys) == m->key_len &&
-            memcmp(*keys, m->key, m->key_len) == 0)
+        if (strlen(*keys) == m->key_len && memcmp(*keys, m->key, m->key_len) == 0)
             return true;
     return false;
 }
@@ -385,8 +373,8 @@ const struct value *value_pick(struct arena *a, const struct value *o,
     return filter_keys(a, o, keys, true);
 }
 
-const struct value *value_with(struct arena *a, const struct value *o,
-                               const char *key, const struct value *v) {
+const struct value *value_with(struct arena *a, const struct value *o, const char *key,
+                               const struct value *v) {
     struct object_builder b;
 
     object_begin(&b, a, value_members_count(o) + 1);
@@ -437,8 +425,7 @@ const struct value *value_copy(struct arena *a, const struct value *v) {
 
 /* ---- reading ---- */
 
-const struct value *value_find(const struct value *v, const char *key,
-                               size_t len) {
+const struct value *value_find(const struct value *v, const char *key, size_t len) {
     uint32_t hash;
 
     if (!v || v->type != VALUE_OBJECT || v->len == 0)
@@ -446,8 +433,8 @@ const struct value *value_find(const struct value *v, const char *key,
     hash = value_hash_key(key, len);
     if (v->flags & VALUE_INDEXED) {
         const struct member *m =
-            index_find((const uint32_t *)(v->members + v->len),
-                       index_slots(v->len), v->members, hash, key, len);
+            index_find((const uint32_t *)(v->members + v->len), index_slots(v->len),
+                       v->members, hash, key, len);
 
         return m ? &m->value : NULL;
     }
@@ -457,8 +444,7 @@ const struct value *value_find(const struct value *v, const char *key,
     return NULL;
 }
 
-const struct value *value_get_len(const struct value *v, const char *key,
-                                  size_t len) {
+const struct value *value_get_len(const struct value *v, const char *key, size_t len) {
     const struct value *found = value_find(v, key, len);
 
     return found ? found : &value_undefined;
@@ -473,8 +459,7 @@ bool value_has(const struct value *v, const char *key) {
 }
 
 const struct value *value_at(const struct value *v, size_t i) {
-    return v && v->type == VALUE_ARRAY && i < v->len ? &v->items[i]
-                                                     : &value_undefined;
+    return v && v->type == VALUE_ARRAY && i < v->len ? &v->items[i] : &value_undefined;
 }
 
 const struct value *value_path(const struct value *v, ...) {
@@ -495,8 +480,7 @@ const char *value_get_string(const struct value *v, const char *key,
     return m->type == VALUE_STRING ? m->str : otherwise;
 }
 
-double value_get_number(const struct value *v, const char *key,
-                        double otherwise) {
+double value_get_number(const struct value *v, const char *key, double otherwise) {
     const struct value *m = value_get(v, key);
 
     return m->type == VALUE_NUMBER ? m->number : otherwise;
@@ -524,8 +508,8 @@ bool value_equals_text(const struct value *v, const char *s) {
 }
 
 bool value_string_equal(const struct value *x, const struct value *y) {
-    return x->type == VALUE_STRING && y->type == VALUE_STRING &&
-           x->len == y->len && memcmp(x->str, y->str, x->len) == 0;
+    return x->type == VALUE_STRING && y->type == VALUE_STRING && x->len == y->len &&
+           memcmp(x->str, y->str, x->len) == 0;
 }
 
 bool value_truthy(const struct value *v) {

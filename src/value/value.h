@@ -42,13 +42,12 @@ struct value {
     uint8_t type;  /* enum value_type */
     uint8_t flags; /* private to value/ */
     uint16_t spare;
-    uint32_t
-        len; /* bytes of a string, items of an array, members of an object */
+    uint32_t len; /* bytes of a string, items of an array, members of an object */
     union {
         bool boolean;
         double number;
         const char *str;
-        const struct value *items; /* contiguous; a hole is VALUE_UNDEFINED */
+        const struct value *items;    /* contiguous; a hole is VALUE_UNDEFINED */
         const struct member *members; /* contiguous, in enumeration order */
     };
 };
@@ -69,8 +68,7 @@ const struct value *value_bool(bool b);
 const struct value *value_number(struct arena *a, double n);
 /* Copy the text. */
 const struct value *value_string(struct arena *a, const char *s);
-const struct value *value_string_len(struct arena *a, const char *s,
-                                     size_t len);
+const struct value *value_string_len(struct arena *a, const char *s, size_t len);
 const struct value *value_stringf(struct arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Refers to s, which must outlive the value and be NUL-terminated. */
@@ -106,23 +104,21 @@ struct object_builder {
     bool has_index_keys;
 };
 void object_begin(struct object_builder *b, struct arena *a, size_t hint);
-void object_set(struct object_builder *b, const char *key,
-                const struct value *v);
+void object_set(struct object_builder *b, const char *key, const struct value *v);
 /* key is copied unless it is interned by the caller through object_set_ref. */
 void object_set_len(struct object_builder *b, const char *key, size_t key_len,
                     const struct value *v);
 /* As object_set_len without copying the key, which must outlive the object. */
 void object_set_ref(struct object_builder *b, const char *key, size_t key_len,
                     const struct value *v);
-void object_set_string(struct object_builder *b, const char *key,
-                       const char *s);
+void object_set_string(struct object_builder *b, const char *key, const char *s);
 void object_set_number(struct object_builder *b, const char *key, double n);
 void object_set_bool(struct object_builder *b, const char *key, bool on);
 /* Sets every member of o, in its order. */
 void object_set_all(struct object_builder *b, const struct value *o);
 /* NULL when absent. Lends until the next set. */
-const struct value *object_builder_get(const struct object_builder *b,
-                                       const char *key, size_t key_len);
+const struct value *object_builder_get(const struct object_builder *b, const char *key,
+                                       size_t key_len);
 bool object_delete(struct object_builder *b, const char *key, size_t key_len);
 const struct value *object_end(struct object_builder *b);
 
@@ -139,8 +135,8 @@ const struct value *value_omit(struct arena *a, const struct value *o,
 const struct value *value_pick(struct arena *a, const struct value *o,
                                const char *const *keys);
 /* A new object with one key set (value_undefined deletes it). */
-const struct value *value_with(struct arena *a, const struct value *o,
-                               const char *key, const struct value *v);
+const struct value *value_with(struct arena *a, const struct value *o, const char *key,
+                               const struct value *v);
 /* Copies everything reachable, text included, into `a`. */
 const struct value *value_copy(struct arena *a, const struct value *v);
 
@@ -176,26 +172,22 @@ uint32_t value_hash_key(const char *key, size_t len);
  * key stored as undefined is found). v may be NULL. Arrays are not objects
  * here.
  */
-const struct value *value_find(const struct value *v, const char *key,
-                               size_t len);
+const struct value *value_find(const struct value *v, const char *key, size_t len);
 /* As value_find, but gives &value_undefined instead of NULL. */
 const struct value *value_get(const struct value *v, const char *key);
-const struct value *value_get_len(const struct value *v, const char *key,
-                                  size_t len);
+const struct value *value_get_len(const struct value *v, const char *key, size_t len);
 bool value_has(const struct value *v, const char *key);
 /* Item of an array; &value_undefined out of range or for no array. */
 const struct value *value_at(const struct value *v, size_t i);
 /* Walks keys: value_path(v, "config", "request", "path", NULL);
  * &value_undefined when lost. */
-const struct value *value_path(const struct value *v, ...)
-    __attribute__((sentinel));
+const struct value *value_path(const struct value *v, ...) __attribute__((sentinel));
 
 /* The text of a string member, or `otherwise` when absent or of another type.
  */
 const char *value_get_string(const struct value *v, const char *key,
                              const char *otherwise);
-double value_get_number(const struct value *v, const char *key,
-                        double otherwise);
+double value_get_number(const struct value *v, const char *key, double otherwise);
 /* Only true and false count. */
 bool value_get_bool(const struct value *v, const char *key, bool otherwise);
 /* NULL when v is not a string. Lends from v. */
@@ -217,15 +209,14 @@ bool value_equal(const struct value *x, const struct value *y);
 bool value_equal_ordered(const struct value *x, const struct value *y);
 
 /* for (VALUE_EACH_MEMBER(m, v)): nothing when v is not an object. */
-#define VALUE_EACH_MEMBER(m, v)                                                \
-    const struct member *m = value_members_begin(v),                           \
-                        *m##_end = m + value_members_count(v);                 \
-    m < m##_end;                                                               \
+#define VALUE_EACH_MEMBER(m, v)                                                          \
+    const struct member *m = value_members_begin(v),                                     \
+                        *m##_end = m + value_members_count(v);                           \
+    m < m##_end;                                                                         \
     m++
-#define VALUE_EACH_ITEM(i, v)                                                  \
-    const struct value *i = value_items_begin(v),                              \
-                       *i##_end = i + value_items_count(v);                    \
-    i < i##_end;                                                               \
+#define VALUE_EACH_ITEM(i, v)                                                            \
+    const struct value *i = value_items_begin(v), *i##_end = i + value_items_count(v);   \
+    i < i##_end;                                                                         \
     i++
 static inline const struct member *value_members_begin(const struct value *v) {
     return v && v->type == VALUE_OBJECT ? v->members : NULL;
@@ -246,8 +237,8 @@ static inline size_t value_items_count(const struct value *v) {
 size_t value_utf16_length(const char *s, size_t len);
 /* Byte range of the UTF-16 range [from, to); a cut through a pair yields lone
  * surrogates. */
-const struct value *value_utf16_slice(struct arena *a, const char *s,
-                                      size_t len, size_t from, size_t to);
+const struct value *value_utf16_slice(struct arena *a, const char *s, size_t len,
+                                      size_t from, size_t to);
 /* Concatenates WTF-8 and joins a high with a following low surrogate. */
 void value_wtf8_append(struct buf *b, const char *s, size_t len);
 /* JavaScript's order of strings: by UTF-16 code unit. <0, 0, >0. */
@@ -276,8 +267,8 @@ struct value_limits {
  * of `text`.
  */
 int value_parse(struct arena *a, const char *text, size_t len,
-                const struct value_limits *limits,
-                const struct value **ret_value, struct status *st);
+                const struct value_limits *limits, const struct value **ret_value,
+                struct status *st);
 
 enum {
     VALUE_ENCODE_COMPACT = 0,
@@ -290,8 +281,7 @@ enum {
  * undefined appends nothing.
  */
 void value_encode(struct buf *b, const struct value *v, unsigned flags);
-struct bytes value_encode_arena(struct arena *a, const struct value *v,
-                                unsigned flags);
+struct bytes value_encode_arena(struct arena *a, const struct value *v, unsigned flags);
 
 /* ---- Documents (value_document.c) ---- */
 

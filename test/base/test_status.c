@@ -8,8 +8,7 @@ static void a_key_decides_the_http_code_before_the_type(void **state) {
 
     (void)state;
     st_init(&st, a);
-    assert_int_equal(st_fail(&st, ST_BAD_REQUEST, "not_found", "no %s", "flow"),
-                     -1);
+    assert_int_equal(st_fail(&st, ST_BAD_REQUEST, "not_found", "no %s", "flow"), -1);
     assert_int_equal(st_http_code(&st), 404);
     assert_string_equal(st.message, "no flow");
     st_fail(&st, ST_INTERNAL, NULL, "broken");
@@ -37,8 +36,7 @@ static void wrapping_keeps_the_failure_underneath(void **state) {
 static void every_type_has_a_name_that_leads_back(void **state) {
     (void)state;
     for (int t = ST_OK + 1; t <= ST_OPENROUTER_NOT_CONFIGURED; t++)
-        assert_int_equal(st_type_from_name(st_type_name((enum status_type)t)),
-                         t);
+        assert_int_equal(st_type_from_name(st_type_name((enum status_type)t)), t);
     assert_int_equal(st_type_from_name("nonsense"), ST_OK);
 }
 

@@ -1,0 +1,77 @@
+/*
+ * blob.h - objects: bytes under a key, in one of three buckets.
+ *
+ * Keys are relative paths of segments [A-Za-z0-9._@=+ -] separated by '/', without '..',
+ * empty or hidden segments: blob_key_valid() decides, every call refuses others with
+ * bad_request. A put replaces atomically: readers see the old or the new bytes.
+ * Threads: may be used by all threads at once. All calls block.
+ */
+#ifndef BLOB_BLOB_H
+#define BLOB_BLOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+struct arena;
+struct blob;
+struct status;
+struct value;
+
+enum blob_bucket {
+    BLOB_TMP,        /* temporary files: log details, uploads; may expire */
+    BLOB_CONNECTORS, /* connector archives and trees */
+    BLOB_STATIC,     /* public: served under /static, or by a bucket's own address */
+};
+
+struct blob_info {
+    uint64_t size_bytes;
+    int64_t modified_ms;
+    const char *content_type; /* or NULL */
+};
+
+bool blob_key_valid(const char *key);
+
+int blob_put(struct blob *b, enum blob_bucket bucket, const char *key, struct bytes body,
+             const char *content_type, struct status *st);
+/* 0 found, 1 absent, -1. max_bytes bounds the body; a larger object is bad_request. */
+int blob_get(struct blob *b, struct arena *a, enum blob_bucket bucket, const char *key,
+             size_t max_bytes, struct bytes *ret_body, struct blob_info *ret_info,
+             struct status *st);
+/* Calls sink with consecutive parts; sink returning -1 (with *st filled) stops. 1 absent.
+ */
+int blob_read(struct blob *b, enum blob_bucket bucket, const char *key,
+              int (*sink)(void *ctx, struct bytes part, struct status *st), void *ctx,
+              struct status *st);
+int blob_stat(struct blob *b, enum blob_bucket bucket, const char *key,
+              struct blob_info *ret_info, struct arena *a, struct status *st);
+/* 0 deleted, 1 absent. */
+int blob_delete(struct blob *b, enum blob_bucket bucket, const char *key,
+                struct status *st);
+/* Array of key texts below the prefix, sorted; at most limit. */
+int blob_list(struct blob *b, struct arena *a, enum blob_bucket bucket,
+              const char *prefix, size_t limit, const struct value **ret_keys,
+              struct status *st);
+/*
+ * An address that serves the object to whoever holds it, for ttl_s seconds (static
+ * objects: for good). base_uri: the API's public address.
+ */
+int blob_url(struct blob *b, struct arena *a, enum blob_bucket bucket, const char *key,
+             int ttl_s, const char **ret_url, struct status *st);
+
+/* Directory backend: files below root/<bucket>/. base_uri prefixes /static and signed
+ * /files. */
+int blob_open_fs(const char *root, const char *base_uri, const char *signing_secret,
+                 struct blob **ret_blob, struct status *st);
+/* The in-memory and the failing double, for tests. */
+struct blob *blob_open_memory(void);
+struct blob *blob_open_failing(struct blob *inner,
+                               bool (*fail)(void *ctx, const char *op), void *ctx);
+/* Checks the signature of an address made by the directory backend. */
+bool blob_fs_check_signature(struct blob *b, enum blob_bucket bucket, const char *key,
+                             int64_t expires_s, const char *signature);
+void blob_close(struct blob **b);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * deps.h - what a process opened at start and passes down: never global.
+ */
+#ifndef DEPS_DEPS_H
+#define DEPS_DEPS_H
+
+struct blob;
+struct clock;
+struct config;
+struct http_client;
+struct metrics;
+struct rand;
+struct store;
+
+struct connector_cache;
+struct connection_locks;
+
+struct deps {
+    const struct config *config;
+    struct store *store;
+    struct blob *blob;
+    struct http_client *http; /* outgoing calls */
+    struct clock *clock;      /* tests own time */
+    struct rand *rand;
+    struct metrics *metrics;
+    struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
+    struct connection_locks *connection_locks; /* one credential refresh at a time */
+};
+
+#endif
