@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/arena.h"
 #include "value_priv.h"
@@ -96,12 +97,53 @@ const struct value *array_end(struct array_builder *b) {
 
 /* ---- objects ---- */
 
-uint32_t value_hash_key(const char *key, size_t len) {
-    uint32_t h = 2166136261u; /* FNV-1a */
+/*
+ * Keys of hostile objects must not collide by design, so the hash depends on a
+ * number drawn when the process starts: the one writable global of this folder.
+ */
+static uint64_t hash_seed = 0x9E3779B97F4A7C15u;
 
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)key[i]) * 16777619u;
-    return h;
+__attribute__((constructor)) static void draw_hash_seed(void) {
+    uint64_t drawn;
+
+    if (getrandom(&drawn, sizeof(drawn), GRND_NONBLOCK) == sizeof(drawn))
+        hash_seed ^= drawn;
+}
+
+static uint64_t load_word(const char *p, size_t n) {
+    uint64_t word = 0;
+
+    memcpy(&word, p, n);
+    return word;
+}
+
+static uint64_t fold_product(uint64_t x, uint64_t y) {
+    __uint128_t product = (__uint128_t)x * y;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Words of 8 bytes, multiplied and folded; the last word may overlap. */
+uint32_t value_hash_key(const char *key, size_t len) {
+    uint64_t h = hash_seed ^ len * 0xA0761D6478BD642Fu, first, last;
+    size_t i = 0;
+
+    for (; len - i > 16; i += 8)
+        h = fold_product(h ^ load_word(key + i, 8), 0xE7037ED1A0B428DBu);
+    if (len >= 8) {
+        first = load_word(key + i, 8);
+        last = load_word(key + len - 8, 8);
+    } else if (len >= 4) {
+        first = load_word(key, 4);
+        last = load_word(key + len - 4, 4);
+    } else {
+        first = len ? (unsigned char)key[0] : 0;
+        last =
+            len ? (uint64_t)(unsigned char)key[len / 2] << 8 | (unsigned char)key[len - 1]
+                : 0;
+    }
+    h = fold_product(h ^ first, last ^ hash_seed ^ 0x8EBC6AF09C88C6E3u);
+    return (uint32_t)(h ^ h >> 32);
 }
 
 bool value_is_index_key(const char *key, size_t len, uint32_t *ret_index) {
@@ -119,6 +161,10 @@ bool value_is_index_key(const char *key, size_t len, uint32_t *ret_index) {
     if (ret_index)
         *ret_index = (uint32_t)n;
     return true;
+}
+
+static bool may_be_index_key(const char *key, size_t len) {
+    return len && len <= 10 && key[0] >= '0' && key[0] <= '9';
 }
 
 static bool member_is(const struct member *m, uint32_t hash, const char *key,
@@ -201,8 +247,7 @@ static void builder_set(struct object_builder *b, const char *key, size_t len, b
     m->key_len = (uint32_t)len;
     m->hash = hash;
     m->value = *v;
-    if (len <= 10 && len && key[0] >= '0' && key[0] <= '9' &&
-        value_is_index_key(key, len, NULL))
+    if (may_be_index_key(key, len) && value_is_index_key(key, len, NULL))
         b->has_index_keys = true;
     if (b->index) {
         if (b->len * 2 > b->index_cap)
@@ -280,42 +325,140 @@ static int by_index_key(const void *x, const void *y) {
 
 /* Stable: array-index keys to the front, ascending; the others keep their
  * order. */
-static void order_index_keys(struct object_builder *b) {
-    struct member *sorted = arena_alloc(b->arena, b->len * sizeof(*sorted));
+static void order_index_keys(const struct member *from, size_t n, struct member *sorted) {
     size_t front = 0, back;
 
-    for (size_t i = 0; i < b->len; i++)
-        if (value_is_index_key(b->members[i].key, b->members[i].key_len, NULL))
-            sorted[front++] = b->members[i];
+    for (size_t i = 0; i < n; i++)
+        if (value_is_index_key(from[i].key, from[i].key_len, NULL))
+            sorted[front++] = from[i];
     back = front;
-    for (size_t i = 0; i < b->len; i++)
-        if (!value_is_index_key(b->members[i].key, b->members[i].key_len, NULL))
-            sorted[back++] = b->members[i];
+    for (size_t i = 0; i < n; i++)
+        if (!value_is_index_key(from[i].key, from[i].key_len, NULL))
+            sorted[back++] = from[i];
     qsort(sorted, front, sizeof(*sorted), by_index_key);
-    b->members = sorted;
-    b->cap = b->len;
+}
+
+/* members has room for the index after them when n > INDEX_MIN. */
+static struct value finish_object(struct member *members, size_t n) {
+    struct value v = {.type = VALUE_OBJECT, .len = (uint32_t)n, .members = members};
+
+    if (n > INDEX_MIN) {
+        size_t slots = index_slots(n);
+        uint32_t *index = (uint32_t *)(members + n);
+
+        memset(index, 0, slots * sizeof(*index));
+        for (size_t i = 0; i < n; i++)
+            index_put(index, slots, members[i].hash, (uint32_t)i);
+        v.flags |= VALUE_INDEXED;
+    }
+    return v;
+}
+
+static size_t object_size(size_t n) {
+    return n * sizeof(struct member) +
+           (n > INDEX_MIN ? index_slots(n) * sizeof(uint32_t) : 0);
 }
 
 const struct value *object_end(struct object_builder *b) {
-    struct value v = {.type = VALUE_OBJECT};
+    if (b->has_index_keys && b->len > 1) {
+        struct member *sorted = arena_alloc(b->arena, object_size(b->len));
 
-    if (b->has_index_keys && b->len > 1)
-        order_index_keys(b);
-    if (b->len > INDEX_MIN) {
-        size_t slots = index_slots(b->len), size = b->len * sizeof(struct member);
-        uint32_t *index;
+        order_index_keys(b->members, b->len, sorted);
+        b->members = sorted;
+    } else if (b->len > INDEX_MIN) {
+        size_t have = b->cap * sizeof(struct member);
+        size_t want = object_size(b->len);
 
-        b->members = arena_grow(b->arena, b->members, b->cap * sizeof(struct member),
-                                b->cap * sizeof(struct member) + slots * sizeof(*index));
-        index = (uint32_t *)((char *)b->members + size);
-        memset(index, 0, slots * sizeof(*index));
-        for (size_t i = 0; i < b->len; i++)
-            index_put(index, slots, b->members[i].hash, (uint32_t)i);
-        v.flags |= VALUE_INDEXED;
+        if (want > have)
+            b->members = arena_grow(b->arena, b->members, have, want);
     }
-    v.len = (uint32_t)b->len;
-    v.members = b->members;
-    return value_box(b->arena, v);
+    return value_box(b->arena, finish_object(b->members, b->len));
+}
+
+/* Folds repeated keys into their first place; gives how many are left. */
+static size_t fold_repeats_few(struct member *members, size_t n) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct member *m = &members[i];
+        size_t j = 0;
+
+        while (j < kept && !member_is(&members[j], m->hash, m->key, m->key_len))
+            j++;
+        if (j < kept)
+            members[j].value = m->value;
+        else
+            members[kept++] = *m;
+    }
+    return kept;
+}
+
+static size_t fold_repeats_many(struct arena *a, struct member *members, size_t n) {
+    size_t cap = index_slots(n), kept = 0;
+    uint32_t *slots = arena_zalloc(a, cap * sizeof(*slots));
+
+    for (size_t i = 0; i < n; i++) {
+        struct member *m = &members[i];
+        struct member *same =
+            (struct member *)index_find(slots, cap, members, m->hash, m->key, m->key_len);
+
+        if (same) {
+            same->value = m->value;
+        } else {
+            members[kept] = *m;
+            index_put(slots, cap, m->hash, (uint32_t)kept++);
+        }
+    }
+    return kept;
+}
+
+struct value value_object_from_members(struct arena *a, struct member *members,
+                                       size_t n) {
+    bool index_keys = false;
+    struct member *made;
+
+    if (n == 0)
+        return value_empty_object;
+    for (size_t i = 0; i < n; i++)
+        index_keys |= may_be_index_key(members[i].key, members[i].key_len);
+    if (n <= INDEX_MIN) {
+        n = fold_repeats_few(members, n);
+    } else if (!index_keys) {
+        /* Usual: no repeats. Build in place, and see while indexing. */
+        size_t slots = index_slots(n);
+        uint32_t *index;
+        size_t i;
+
+        made = arena_alloc(a, object_size(n));
+        index = (uint32_t *)(made + n);
+        memset(index, 0, slots * sizeof(*index));
+        for (i = 0; i < n; i++) {
+            const struct member *m = &members[i];
+            size_t at = m->hash & (slots - 1);
+
+            while (index[at] &&
+                   !member_is(&made[index[at] - 1], m->hash, m->key, m->key_len))
+                at = (at + 1) & (slots - 1);
+            if (index[at])
+                break;
+            index[at] = (uint32_t)i + 1;
+            made[i] = *m;
+        }
+        if (i == n)
+            return (struct value){.type = VALUE_OBJECT,
+                                  .flags = VALUE_INDEXED,
+                                  .len = (uint32_t)n,
+                                  .members = made};
+        n = fold_repeats_many(a, members, n);
+    } else {
+        n = fold_repeats_many(a, members, n);
+    }
+    made = arena_alloc(a, object_size(n));
+    if (index_keys)
+        order_index_keys(members, n, made);
+    else
+        memcpy(made, members, n * sizeof(*made));
+    return finish_object(made, n);
 }
 
 const struct value *value_obj(struct arena *a, ...) {
