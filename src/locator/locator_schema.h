@@ -3,8 +3,8 @@
  *
  * A property step needs `type` exactly "object", an item step exactly "array".
  */
-#ifndef FORMULA_LOCATOR_SCHEMA_H
-#define FORMULA_LOCATOR_SCHEMA_H
+#ifndef LOCATOR_LOCATOR_SCHEMA_H
+#define LOCATOR_LOCATOR_SCHEMA_H
 
 struct arena;
 struct status;

@@ -4,8 +4,8 @@
  * Formulas, filters and forms compare values as the reference's language does.
  * Nothing here fails; deep values are the caller's to bound.
  */
-#ifndef FORMULA_COERCE_H
-#define FORMULA_COERCE_H
+#ifndef LOCATOR_COERCE_H
+#define LOCATOR_COERCE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,8 +6,8 @@
  * be shared between threads. Values are immutable, so "writing" gives a new root
  * that shares what did not change.
  */
-#ifndef FORMULA_LOCATOR_H
-#define FORMULA_LOCATOR_H
+#ifndef LOCATOR_LOCATOR_H
+#define LOCATOR_LOCATOR_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * text_case.h - changing the case of text the way titles and comparisons of the
  * reference do.
  */
-#ifndef FORMULA_TEXT_CASE_H
-#define FORMULA_TEXT_CASE_H
+#ifndef LOCATOR_TEXT_CASE_H
+#define LOCATOR_TEXT_CASE_H
 
 #include <stddef.h>
 
