@@ -24,6 +24,7 @@ const struct value value_true = {.type = VALUE_BOOL, .boolean = true};
 const struct value value_false = {.type = VALUE_BOOL, .boolean = false};
 const struct value value_empty_string = {.type = VALUE_STRING, .str = ""};
 const struct value value_empty_array = {.type = VALUE_ARRAY, .items = NULL};
+const struct member value_no_member = {.key = ""};
 const struct value value_empty_object = {.type = VALUE_OBJECT, .members = NULL};
 
 const struct value *value_bool(bool b) {

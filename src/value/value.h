@@ -62,6 +62,8 @@ struct member {
 extern const struct value value_undefined, value_null, value_true, value_false,
     value_empty_string, value_empty_array, value_empty_object;
 
+extern const struct member value_no_member; /* where empty walks start and end */
+
 /* ---- Making ---- */
 
 const struct value *value_bool(bool b);
@@ -219,13 +221,13 @@ bool value_equal_ordered(const struct value *x, const struct value *y);
     i < i##_end;                                                                         \
     i++
 static inline const struct member *value_members_begin(const struct value *v) {
-    return v && v->type == VALUE_OBJECT ? v->members : NULL;
+    return v && v->type == VALUE_OBJECT && v->len ? v->members : &value_no_member;
 }
 static inline size_t value_members_count(const struct value *v) {
     return v && v->type == VALUE_OBJECT ? v->len : 0;
 }
 static inline const struct value *value_items_begin(const struct value *v) {
-    return v && v->type == VALUE_ARRAY ? v->items : NULL;
+    return v && v->type == VALUE_ARRAY && v->len ? v->items : &value_undefined;
 }
 static inline size_t value_items_count(const struct value *v) {
     return v && v->type == VALUE_ARRAY ? v->len : 0;
