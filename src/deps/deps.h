@@ -4,9 +4,11 @@
 #ifndef DEPS_DEPS_H
 #define DEPS_DEPS_H
 
+struct auth;
 struct blob;
 struct clock;
 struct config;
+struct crypto_sealer;
 struct http_client;
 struct metrics;
 struct rand;
@@ -19,8 +21,10 @@ struct deps {
     const struct config *config;
     struct store *store;
     struct blob *blob;
-    struct http_client *http; /* outgoing calls */
-    struct clock *clock;      /* tests own time */
+    struct http_client *http;     /* outgoing calls */
+    struct auth *auth;            /* verified tokens, workspaces and their keys */
+    struct crypto_sealer *sealer; /* encryption at rest */
+    struct clock *clock;          /* tests own time */
     struct rand *rand;
     struct metrics *metrics;
     struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
