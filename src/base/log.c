@@ -58,8 +58,9 @@ bool log_is_enabled(enum log_level level) {
 }
 
 bool log_name_is_secret(const char *name) {
-    static const char *const words[] = {"token",  "secret",     "password", "authorization",
-                                        "cookie", "credential", "apikey",   "api_key"};
+    static const char *const words[] = {"token",         "secret", "password",
+                                        "authorization", "cookie", "credential",
+                                        "apikey",        "api_key"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (strcasestr(name, words[i]))
@@ -344,8 +345,9 @@ void log_vwrite(const struct log_ctx *ctx, enum log_level level, const char *sen
     if (o.json) {
         buf_adds(&b, "{\"time\":\"");
         add_time(&b);
-        buf_addf(&b, "\",\"level\":\"%s\",\"service\":\"%s\",\"msg\":",
-                 level_names[level], service);
+        buf_addf(&b,
+                 "\",\"level\":\"%s\",\"service\":\"%s\",\"msg\":", level_names[level],
+                 service);
         add_json_text(&b, sentence, strlen(sentence));
     } else {
         add_time(&b);

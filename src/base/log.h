@@ -7,9 +7,10 @@
  * separated by spaces, one conversion each. Values are taken one by one, so that a space
  * or a quote in a value can't make a new field: text output quotes, JSON output escapes.
  *
- * A context inherits from its parent; call sites name only what is new. A field whose name
- * holds token, secret, password, authorization, cookie, credential or apiKey prints as ***,
- * and so does the user part of an address (scheme://user:password@host) in any value.
+ * A context inherits from its parent; call sites name only what is new. A field whose
+ * name holds token, secret, password, authorization, cookie, credential or apiKey prints
+ * as ***, and so does the user part of an address (scheme://user:password@host) in any
+ * value.
  *
  * Lines go to standard error, one write(2) each. Only service/ and http/ log above debug;
  * everything else reports by its status. The sink is the one global of the program: a
@@ -65,8 +66,8 @@ void log_vwrite(const struct log_ctx *ctx, enum log_level level, const char *sen
             log_write((ctx), (level), (sentence), " " __VA_ARGS__);                      \
     } while (0)
 #define log_debug(ctx, sentence, ...) log_at(ctx, LOG_DEBUG, sentence, __VA_ARGS__)
-#define log_info(ctx, sentence, ...) log_at(ctx, LOG_INFO, sentence, __VA_ARGS__)
-#define log_warn(ctx, sentence, ...) log_at(ctx, LOG_WARN, sentence, __VA_ARGS__)
+#define log_info(ctx, sentence, ...)  log_at(ctx, LOG_INFO, sentence, __VA_ARGS__)
+#define log_warn(ctx, sentence, ...)  log_at(ctx, LOG_WARN, sentence, __VA_ARGS__)
 #define log_error(ctx, sentence, ...) log_at(ctx, LOG_ERROR, sentence, __VA_ARGS__)
 
 /* Would a field or variable of this name be masked? */

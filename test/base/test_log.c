@@ -87,9 +87,8 @@ static void context_is_inherited_from_parents(void **state) {
                                       "\"jobId\":\"j1\"}\n"));
     use(false, LOG_INFO);
     log_info(&job, "step");
-    assert_string_equal(
-        after_time(written()),
-        "INFO queued-worker [req=r1] [workspace=w1] [job=j1] step\n");
+    assert_string_equal(after_time(written()),
+                        "INFO queued-worker [req=r1] [workspace=w1] [job=j1] step\n");
 }
 
 static void secrets_are_masked_by_name_and_in_addresses(void **state) {

@@ -1,0 +1,92 @@
+/*
+ * main.c - one executable, many commands: the table of them, nothing else.
+ *
+ * A command is a function of the folder it belongs to. It gets what follows the word
+ * `membrane` (argv[0] is its own name) and gives the exit status: 0, EX_USAGE (64),
+ * EX_SOFTWARE (70), EX_TEMPFAIL (75) when an outside service was not there, EX_CONFIG (78).
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "config/config_command.h"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *arguments; /* behind the name, in the usage line */
+    const char *summary;   /* one line */
+    const char *help;      /* options and what else there is to know; or NULL */
+};
+
+static int version_command(int argc, char **argv);
+
+static const struct command commands[] = {
+    {"config", config_command, "check|docs|schema|dump [OPTION...]",
+     "The environment variables: check them, or show what there is.",
+     "  check            report every problem; status 78 when there is an error\n"
+     "  dump             what holds now; secrets as ***\n"
+     "  docs             the page docs/config.md\n"
+     "  schema           JSON Schema of the variables\n"
+     "  --json           the report as JSON\n"
+     "  --service NAME   api, ui, console, code-runner or all, instead of what the IS_\n"
+     "                   variables name\n"},
+    {"version", version_command, "[--json]", "The version of this executable.", NULL},
+};
+
+static const struct command *find_command(const char *name) {
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+        if (!strcmp(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
+static void print_commands(FILE *f) {
+    fprintf(f, "usage: membrane COMMAND [ARGUMENT...]\n\n");
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+        fprintf(f, "  %-12s %s\n", commands[i].name, commands[i].summary);
+    fprintf(f, "\n`membrane COMMAND --help` tells more.\n");
+}
+
+static void print_help(FILE *f, const struct command *c) {
+    fprintf(f, "usage: membrane %s %s\n\n%s\n", c->name, c->arguments, c->summary);
+    if (c->help)
+        fprintf(f, "\n%s", c->help);
+}
+
+static int version_command(int argc, char **argv) {
+    if (argc == 1)
+        printf("membrane %s\n", MEMBRANE_VERSION);
+    else if (argc == 2 && !strcmp(argv[1], "--json"))
+        printf("{\"name\":\"membrane\",\"version\":\"%s\"}\n", MEMBRANE_VERSION);
+    else
+        return fprintf(stderr, "membrane version: only --json is understood\n"), EX_USAGE;
+    return 0;
+}
+
+static bool asks_for_help(const char *s) {
+    return !strcmp(s, "--help") || !strcmp(s, "-h");
+}
+
+int main(int argc, char **argv) {
+    const struct command *c;
+
+    if (argc < 2)
+        return print_commands(stderr), EX_USAGE;
+    if (asks_for_help(argv[1]) || !strcmp(argv[1], "help")) {
+        if (argc > 2 && (c = find_command(argv[2])) != NULL)
+            return print_help(stdout, c), 0;
+        return print_commands(stdout), 0;
+    }
+    if (!strcmp(argv[1], "--version"))
+        return version_command(1, argv);
+    if (!(c = find_command(argv[1]))) {
+        fprintf(stderr, "membrane: no such command: %s\n\n", argv[1]);
+        return print_commands(stderr), EX_USAGE;
+    }
+    for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (asks_for_help(argv[i]))
+            return print_help(stdout, c), 0;
+    return c->run(argc - 1, argv + 1);
+}
