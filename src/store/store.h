@@ -8,7 +8,9 @@
  *
  * Field names are dotted paths ("config.request.path"). Comparison is by JSON type first
  * (null < bool < number < string), then value; strings by bytes. A field that is absent
- * compares equal to null and undefined.
+ * compares equal to null and undefined, so STORE_LT and STORE_LE a number match it too
+ * (add STORE_EXISTS where that matters). Decimal segments of a path index arrays. Arrays
+ * and objects come after all text, by their compact JSON.
  *
  * Threads: a struct store may be used by all threads at once. All calls block.
  * Errors: bad_request/already_exists for a uniqueness conflict (data: {collection,
@@ -91,7 +93,8 @@ struct store_sort {
 
 struct store_query {
     const struct store_filter *where; /* NULL: all */
-    struct store_sort sort[3];        /* up to the first NULL field; `id` breaks ties */
+    struct store_sort sort[3];        /* up to the first NULL field; `id` breaks ties, in
+                                         the last field's direction */
     size_t limit;                     /* 0: 1000 */
     const char *cursor; /* from a page before; NULL or "0": from the start */
 };
@@ -165,6 +168,9 @@ int store_ping(struct store *s, struct status *st);
 /* SQLite below data_dir (created when absent, migrated when older); stores.def has the
  * rows. */
 int store_open_sqlite(const char *path, struct store **ret_store, struct status *st);
+/* By address: "sqlite:PATH", "memory:"; stores.def has the schemes. -1 configuration when
+ * the scheme is unknown. */
+int store_open(const char *address, struct store **ret_store, struct status *st);
 /* The in-memory double, for tests: same promises, nothing durable. */
 struct store *store_open_memory(void);
 /*
