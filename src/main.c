@@ -3,7 +3,8 @@
  *
  * A command is a function of the folder it belongs to. It gets what follows the word
  * `membrane` (argv[0] is its own name) and gives the exit status: 0, EX_USAGE (64),
- * EX_SOFTWARE (70), EX_TEMPFAIL (75) when an outside service was not there, EX_CONFIG (78).
+ * EX_SOFTWARE (70), EX_TEMPFAIL (75) when an outside service was not there, EX_CONFIG
+ * (78).
  */
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /*
- * The table becomes rows; a row's value is looked up in the layers of config.h, checked by
- * its type (config_check.c) and stored at the row's offset. Rules between variables come
- * last (config_rules.c), on the finished struct, so that a bad value is reported once and
- * not again by a rule.
+ * The table becomes rows; a row's value is looked up in the layers of config.h, checked
+ * by its type (config_check.c) and stored at the row's offset. Rules between variables
+ * come last (config_rules.c), on the finished struct, so that a bad value is reported
+ * once and not again by a rule.
  */
 #include "config.h"
 
@@ -38,8 +38,9 @@ enum {
 const struct config_row config_rows[] = {
 #define SECTION(title) {.section = title},
 #define CONFIG(type, field, name, services, need, otherwise, limits, text)               \
-    {CONFIG_##type, NULL, name, services, NEED_##need,                                   \
-     otherwise,     limits, text, offsetof(struct config, field)},
+    {CONFIG_##type, NULL,        name,                                                   \
+     services,      NEED_##need, otherwise,                                              \
+     limits,        text,        offsetof(struct config, field)},
 #include "config.def"
 };
 const size_t config_rows_len = sizeof(config_rows) / sizeof(*config_rows);
@@ -171,8 +172,7 @@ static const char *look_up(struct load *l, const char *name) {
     const char *v;
 
     if (!(v = list_get(l->sources->command_line, name)) &&
-        !(v = list_get(l->sources->environment, name)) &&
-        !(v = from_named_file(l, name)))
+        !(v = list_get(l->sources->environment, name)) && !(v = from_named_file(l, name)))
         v = list_get(l->file, name);
     return trimmed(l->arena, v);
 }
@@ -393,8 +393,7 @@ static void warn_about_names(struct load *l, const char *const *list) {
             continue;
         name = arena_memdup(l->arena, *list, (size_t)(eq - *list));
         for (size_t i = 0; i < config_ignored_len; i++)
-            if (!strcmp(config_ignored[i].name, name) &&
-                strncmp(name, "NODE_", 5) != 0)
+            if (!strcmp(config_ignored[i].name, name) && strncmp(name, "NODE_", 5) != 0)
                 config_report_add(l->report, l->arena, name, NULL, "ignored: %s",
                                   config_ignored[i].why);
         if (is_known(name))

@@ -2,9 +2,9 @@
  * config.h - what the operator said: every variable of config.def, read and checked.
  *
  * All problems are found in one go, before anything is opened. Values come, first found
- * wins, from: the command line, the environment, the file that <NAME>_FILE names, the file
- * that CONFIG_FILE names, what the command supplies, the default of the row. An empty value
- * counts as absent.
+ * wins, from: the command line, the environment, the file that <NAME>_FILE names, the
+ * file that CONFIG_FILE names, what the command supplies, the default of the row. An
+ * empty value counts as absent.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -43,20 +43,20 @@ const struct config_limit_row *config_limit_rows(void);
 
 /* Texts are NULL when absent; an INT row without default is 0 when absent. */
 struct config {
-#define CONFIG_FIELD_BOOL(field) bool field;
-#define CONFIG_FIELD_INT(field) int64_t field;
-#define CONFIG_FIELD_URL(field) const char *field; /* without trailing slash */
-#define CONFIG_FIELD_TEXT(field) const char *field;
+#define CONFIG_FIELD_BOOL(field)   bool field;
+#define CONFIG_FIELD_INT(field)    int64_t field;
+#define CONFIG_FIELD_URL(field)    const char *field; /* without trailing slash */
+#define CONFIG_FIELD_TEXT(field)   const char *field;
 #define CONFIG_FIELD_SECRET(field) const char *field;
-#define CONFIG_FIELD_ENUM(field) const char *field;
-#define CONFIG_FIELD_FILE(field) const char *field;
-#define CONFIG_FIELD_HOST(field) const char *field;
+#define CONFIG_FIELD_ENUM(field)   const char *field;
+#define CONFIG_FIELD_FILE(field)   const char *field;
+#define CONFIG_FIELD_HOST(field)   const char *field;
 #define CONFIG_FIELD_DOMAIN(field) const char *field;
-#define CONFIG_FIELD_EMAIL(field) const char *field;
-#define CONFIG_FIELD_MONGO(field) const char *field;
-#define CONFIG_FIELD_REDIS(field) const char *field;
+#define CONFIG_FIELD_EMAIL(field)  const char *field;
+#define CONFIG_FIELD_MONGO(field)  const char *field;
+#define CONFIG_FIELD_REDIS(field)  const char *field;
 #define CONFIG_FIELD_BASE64(field) const char *field;
-#define CONFIG(type, field, ...) CONFIG_FIELD_##type(field)
+#define CONFIG(type, field, ...)   CONFIG_FIELD_##type(field)
 #include "config.def"
 
     unsigned services; /* enum config_service: the roles of this process */
@@ -93,7 +93,8 @@ struct config_sources {
 
 /*
  * Reads everything into the arena. services: the process's roles; 0: those that the
- * IS_ variables name, the API when they name none. 0, or -1 when the report holds an error
+ * IS_ variables name, the API when they name none. 0, or -1 when the report holds an
+ * error
  * (*ret_config is filled all the same, for `config dump`).
  */
 int config_load(struct arena *a, unsigned services, const struct config_sources *src,

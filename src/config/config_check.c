@@ -1,6 +1,6 @@
 /*
- * One value against the type of its row: a table of checks, each of which stores the value
- * in the form the program uses or says what is expected instead.
+ * One value against the type of its row: a table of checks, each of which stores the
+ * value in the form the program uses or says what is expected instead.
  */
 #include <arpa/inet.h>
 #include <assert.h>
@@ -101,12 +101,12 @@ static bool check_url(struct check *c) {
     bool query_allowed = !strcmp(c->row->limits, "query");
     CURLU *u = curl_url();
     size_t n = strlen(c->value);
-    bool ok = u && !has_control_or_space(c->value) &&
-              (!strncasecmp(c->value, "http://", 7) ||
-               !strncasecmp(c->value, "https://", 8)) &&
-              curl_url_set(u, CURLUPART_URL, c->value, 0) == CURLUE_OK &&
-              has_part(u, CURLUPART_HOST) && !has_part(u, CURLUPART_USER) &&
-              !strchr(c->value, '#') && (query_allowed || !strchr(c->value, '?'));
+    bool ok =
+        u && !has_control_or_space(c->value) &&
+        (!strncasecmp(c->value, "http://", 7) || !strncasecmp(c->value, "https://", 8)) &&
+        curl_url_set(u, CURLUPART_URL, c->value, 0) == CURLUE_OK &&
+        has_part(u, CURLUPART_HOST) && !has_part(u, CURLUPART_USER) &&
+        !strchr(c->value, '#') && (query_allowed || !strchr(c->value, '?'));
 
     curl_url_cleanup(u);
     if (!ok)
@@ -171,12 +171,12 @@ static bool check_file(struct check *c) {
     if (!f || access(c->value, R_OK) < 0) {
         if (f)
             fclose(f);
-        return bad(c, "unreadable-file",
-                   arena_printf(c->arena, "a readable file, %s: %s", c->value,
-                                strerror(errno)));
+        return bad(
+            c, "unreadable-file",
+            arena_printf(c->arena, "a readable file, %s: %s", c->value, strerror(errno)));
     }
-    good = strcmp(c->row->limits, "service-account") != 0 ||
-           is_service_account(c->arena, f);
+    good =
+        strcmp(c->row->limits, "service-account") != 0 || is_service_account(c->arena, f);
     fclose(f);
     if (!good)
         return bad(c, "bad-format", "the JSON key file of a service account");
@@ -221,8 +221,9 @@ static bool check_domain(struct check *c) {
     if (!is_host_name(host))
         return bad(c, "bad-format", "a host name without scheme and path");
     if (strcmp(host, c->value) != 0)
-        config_report_add(c->report, c->arena, c->name, NULL,
-                          "scheme and path are taken off: only the host name belongs here");
+        config_report_add(
+            c->report, c->arena, c->name, NULL,
+            "scheme and path are taken off: only the host name belongs here");
     return store_text(c, host);
 }
 
@@ -308,8 +309,9 @@ static bool check_mongo(struct check *c) {
     size_t hosts;
 
     if (!srv && strncmp(c->value, "mongodb://", 10) != 0)
-        return bad(c, "bad-format", "an address that starts with mongodb:// or "
-                                    "mongodb+srv://");
+        return bad(c, "bad-format",
+                   "an address that starts with mongodb:// or "
+                   "mongodb+srv://");
     if (skip_userinfo(&s) < 0)
         return bad(c, "bad-format", encode_hint);
     hosts = strcspn(s, "/?#");
@@ -322,8 +324,9 @@ static bool check_mongo(struct check *c) {
                            : "host or host:port, several separated by commas");
         p += n + 1;
         if (p <= s + hosts && srv)
-            return bad(c, "bad-format", "one host name without port after "
-                                        "mongodb+srv://");
+            return bad(c, "bad-format",
+                       "one host name without port after "
+                       "mongodb+srv://");
     }
     if (s[hosts] != '/' || strcspn(s + hosts + 1, "?#") == 0)
         return bad(c, "bad-format", "the name of the database in the path");

@@ -55,7 +55,8 @@ struct config_ignored {
 extern const struct config_ignored config_ignored[];
 extern const size_t config_ignored_len;
 
-/* Appends to the report. code NULL: a warning. Texts must be constants or of the arena. */
+/* Appends to the report. code NULL: a warning. Texts must be constants or of the arena.
+ */
 void config_report_add(struct config_report *r, struct arena *a, const char *name,
                        const char *code, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));

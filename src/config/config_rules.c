@@ -38,8 +38,9 @@ static void rule_environment(struct rules *r) {
 }
 
 static bool looks_like_example(const char *s) {
-    static const char *const words[] = {"changeme", "change-me", "change_me", "your-secret",
-                                        "your_secret", "example", "placeholder"};
+    static const char *const words[] = {"changeme",    "change-me",   "change_me",
+                                        "your-secret", "your_secret", "example",
+                                        "placeholder"};
     size_t len = strlen(s);
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
@@ -112,7 +113,8 @@ static void rule_redis(struct rules *r) {
         FAIL(r, "REDIS_URI", "missing",
              "the address of one Redis server, or REDIS_CLUSTER_URI_1 and so on");
     if (c->redis_disable_tls_verification)
-        WARN(r, "REDIS_DISABLE_TLS_VERIFICATION", "certificates of Redis are not checked");
+        WARN(r, "REDIS_DISABLE_TLS_VERIFICATION",
+             "certificates of Redis are not checked");
 }
 
 /* ---- Objects ---- */
@@ -192,8 +194,9 @@ static void rule_storage_credentials(struct rules *r) {
               c->aws_secret_access_key);
     if (c->azure_storage_connection_string &&
         !is_azure_connection_string(c->azure_storage_connection_string))
-        FAIL(r, "AZURE_STORAGE_CONNECTION_STRING", "bad-format",
-             "name=value parts separated by semicolons, with AccountName or BlobEndpoint");
+        FAIL(
+            r, "AZURE_STORAGE_CONNECTION_STRING", "bad-format",
+            "name=value parts separated by semicolons, with AccountName or BlobEndpoint");
     if (!external)
         return;
     if (!strcmp(c->storage_provider, "abs") && !c->azure_storage_connection_string &&
@@ -269,7 +272,8 @@ static void rule_tasks(struct rules *r) {
 
     if ((c->services & SERVICE_QUEUED_WORKER) && limit > 0 &&
         (double)c->max_queued_tasks_memory_mb * 1048576 > 0.8 * limit)
-        WARN(r, "MAX_QUEUED_TASKS_MEMORY_MB", "over 80 %% of the memory of the container");
+        WARN(r, "MAX_QUEUED_TASKS_MEMORY_MB",
+             "over 80 %% of the memory of the container");
 #ifdef __x86_64__
     if (c->custom_code_memory_limit && c->custom_code_memory_limit < 21474836480)
         WARN(r, "CUSTOM_CODE_MEMORY_LIMIT",

@@ -51,8 +51,8 @@ static int free_arena(void **state) {
 }
 
 /*
- * Loads the example with changes: "NAME=value" sets, "NAME" takes away. The list ends with
- * NULL.
+ * Loads the example with changes: "NAME=value" sets, "NAME" takes away. The list ends
+ * with NULL.
  */
 static int load(unsigned services, const char *const *changes) {
     const char **env = arena_zalloc(arena, (EXAMPLE_LEN + 64) * sizeof(*env));
@@ -115,9 +115,15 @@ static void the_example_is_good_and_warns_of_nothing(void **state) {
 /* S17 S18 S20 S21 S22 S24 S25 S26 S27 S29, and S49 for Redis */
 static void each_required_variable_is_missed_by_name(void **state) {
     static const char *const required[] = {
-        "BASE_URI",           "CUSTOM_CODE_RUNNER_URI",    "SECRET",
-        "ENCRYPTION_SECRET",  "MONGO_URI",                 "REDIS_URI",
-        "TMP_STORAGE_BUCKET", "CONNECTORS_STORAGE_BUCKET", "STATIC_STORAGE_BUCKET",
+        "BASE_URI",
+        "CUSTOM_CODE_RUNNER_URI",
+        "SECRET",
+        "ENCRYPTION_SECRET",
+        "MONGO_URI",
+        "REDIS_URI",
+        "TMP_STORAGE_BUCKET",
+        "CONNECTORS_STORAGE_BUCKET",
+        "STATIC_STORAGE_BUCKET",
         "BASE_STATIC_URI",
     };
 
@@ -157,9 +163,10 @@ static void lines_have_the_documented_form(void **state) {
     config_report_print(&report, f);
     fclose(f);
     /* S28: the three are listed. S20: a short secret warns, and is not printed. */
-    assert_string_equal(text, "config error: STORAGE_PROVIDER: unknown-value: one of: s3 "
-                              "abs gcs\n"
-                              "config warning: SECRET: shorter than 32 bytes (5 given)\n");
+    assert_string_equal(text,
+                        "config error: STORAGE_PROVIDER: unknown-value: one of: s3 "
+                        "abs gcs\n"
+                        "config warning: SECRET: shorter than 32 bytes (5 given)\n");
     free(text);
 }
 
@@ -512,8 +519,7 @@ static void other_services_need_only_their_own_variables(void **state) {
     struct config_sources s = {.environment = ui};
 
     (void)state;
-    assert_int_equal(
-        config_load(arena, SERVICE_CODE_RUNNER, &none, &config, &report), 0);
+    assert_int_equal(config_load(arena, SERVICE_CODE_RUNNER, &none, &config, &report), 0);
     assert_int_equal(config_load(arena, SERVICE_UI, &none, &config, &report), -1);
     expect_error("NEXT_PUBLIC_ENGINE_URI", "missing");
     assert_int_equal(config_load(arena, SERVICE_UI, &s, &config, &report), 0);
@@ -547,8 +553,9 @@ static void limits_are_overridden_by_name(void **state) {
 }
 
 static void command_line_wins_and_supplied_values_lose(void **state) {
-    const char *const line[] = {"PORT=1", NULL}, *const env[] = {"PORT=2", "HOST=::1", NULL},
-                *const supplied[] = {"HOST=127.0.0.1", "LOG_LEVEL=error", NULL};
+    const char *const line[] = {"PORT=1", NULL},
+                      *const env[] = {"PORT=2", "HOST=::1", NULL},
+                      *const supplied[] = {"HOST=127.0.0.1", "LOG_LEVEL=error", NULL};
     struct config_sources s = {line, env, supplied};
 
     (void)state;
@@ -570,7 +577,8 @@ static void dump_masks_secrets(void **state) {
     assert_null(strstr(b.data, "pass@"));
     assert_null(strstr(b.data, "password"));
     assert_non_null(strstr(b.data, "SECRET=*** (32 bytes)\n"));
-    assert_non_null(strstr(b.data, "MONGO_URI=mongodb+srv://***@cluster.acme.test/membrane"));
+    assert_non_null(
+        strstr(b.data, "MONGO_URI=mongodb+srv://***@cluster.acme.test/membrane"));
     assert_non_null(strstr(b.data, "KEEPALIVE_TIMEOUT_MS=61000\n"));
     buf_fini(&b);
 }

@@ -38,7 +38,8 @@ static void schema_is_json_and_knows_every_kind(void **state) {
     config_schema(&made);
     assert_int_equal(value_parse(a, made.data, made.len, NULL, &schema, &st), 0);
     properties = value_get(schema, "properties");
-    assert_true(value_equals_text(value_path(properties, "BASE_URI", "format", NULL), "uri"));
+    assert_true(
+        value_equals_text(value_path(properties, "BASE_URI", "format", NULL), "uri"));
     assert_int_equal(value_path(properties, "STORAGE_PROVIDER", "enum", NULL)->len, 3);
     assert_true(
         value_is_true(value_path(properties, "ENCRYPTION_SECRET", "writeOnly", NULL)));
