@@ -5,9 +5,11 @@
 #define DEPS_DEPS_H
 
 struct auth;
+struct auth;
 struct blob;
 struct clock;
 struct config;
+struct crypto_sealer;
 struct crypto_sealer;
 struct http_client;
 struct metrics;
