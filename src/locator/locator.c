@@ -367,6 +367,10 @@ static int64_t index_name(const struct locator_step *s) {
     return n < UINT32_MAX ? n : -1;
 }
 
+static bool is_length(const struct locator_step *s) {
+    return s->name_len == 6 && memcmp(s->name, "length", 6) == 0;
+}
+
 static const struct value *read_property(struct arena *a, const struct value *v,
                                          const struct locator_step *s) {
     if (value_is_object(v)) {
@@ -379,7 +383,7 @@ static const struct value *read_property(struct arena *a, const struct value *v,
 
         if (i >= 0)
             return value_at(v, (size_t)i);
-        if (s->name_len == 6 && memcmp(s->name, "length", 6) == 0)
+        if (is_length(s))
             return value_number(a, v->len);
     }
     return &value_undefined;
@@ -522,10 +526,32 @@ static int write_item(struct writer *w, const struct value *cur, size_t i,
     return write_below_item(w, cur, i, (size_t)index, ret);
 }
 
+/* The array cut or filled with holes to a new length. */
+static int write_length(struct writer *w, const struct value *cur,
+                        const struct value **ret) {
+    double n = value_is_number(w->value) ? w->value->number : NAN;
+    struct array_builder b;
+
+    if (!(n >= 0 && n < UINT32_MAX && n == floor(n)) || n == cur->len) {
+        *ret = cur;
+        return 0;
+    }
+    if (n > LOCATOR_MAX_WRITE_INDEX && n > cur->len)
+        return st_fail(w->st, ST_BAD_REQUEST, NULL, "Length %.0f is too large to write",
+                       n);
+    array_begin(&b, w->arena, (size_t)n);
+    for (size_t i = 0; i < (size_t)n; i++)
+        array_push(&b, value_at(cur, i));
+    *ret = array_end(&b);
+    return 0;
+}
+
 static int write_property_of_array(struct writer *w, const struct value *cur, size_t i,
                                    const struct value **ret) {
     int64_t n = index_name(&w->steps[i]);
 
+    if (i + 1 == w->len && is_length(&w->steps[i]))
+        return write_length(w, cur, ret);
     if (n < 0 ||
         (i + 1 == w->len && w->value->type == VALUE_UNDEFINED && (size_t)n >= cur->len)) {
         *ret = cur;
