@@ -7,6 +7,10 @@
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "formula/date_parse.h"
+#include "formula/formula.h"
+#include "formula/formula_inspect.h"
+#include "locator/coerce.h"
 #include "locator/locator.h"
 #include "locator/locator_schema.h"
 #include "value/value.h"
@@ -166,6 +170,228 @@ ADAPTER(get_icon_uri_for_locator) {
     return 0;
 }
 
+/* ---- formulas ---- */
+
+ADAPTER(build_value) {
+    return formula_build_value(a, ARG(0), ARG(1), ret, st);
+}
+
+ADAPTER(build_data) {
+    const struct formula_run run = {.variables = ARG(1)};
+    const struct formula *f;
+
+    if (formula_compile(a, ARG(0), &f, st) < 0)
+        return -1;
+    return formula_build_data(f, a, &run, ret, st);
+}
+
+ADAPTER(process_copy) {
+    return formula_process_copy(a, ARG(0), ret, st);
+}
+
+static int stub_link(struct arena *a, const char *kind, const struct value *key,
+                     const struct value *id, const struct value **ret) {
+    *ret = value_stringf(a, "%s:%s:%s", kind, coerce_text(a, key)->str,
+                         coerce_text(a, id)->str);
+    return 0;
+}
+
+static int stub_app_record_id(void *ctx, struct arena *a, const struct value *key,
+                              const struct value *id, const struct value **ret,
+                              struct status *st) {
+    (void)ctx, (void)st;
+    return stub_link(a, "import", key, id, ret);
+}
+
+static int stub_external_record_id(void *ctx, struct arena *a, const struct value *key,
+                                   const struct value *id, const struct value **ret,
+                                   struct status *st) {
+    (void)ctx, (void)st;
+    return stub_link(a, "export", key, id, ret);
+}
+
+static int stub_lookup(void *ctx, struct arena *a, const struct value *request,
+                       const struct value **ret, struct status *st) {
+    (void)ctx, (void)a, (void)st;
+    *ret = request;
+    return 0;
+}
+
+static const struct value *titled(struct arena *a, const char *kind,
+                                  const struct value *key) {
+    return value_stringf(a, "%s:%s", kind, coerce_text(a, key)->str);
+}
+
+static int stub_data_collection(void *ctx, struct arena *a, const struct value *key,
+                                const struct value *parameters, const struct value **ret,
+                                struct status *st) {
+    const struct value *schema =
+        value_obj(a, "type", value_string(a, "object"), "title",
+                  titled(a, "collection", key), "parameters", parameters, NULL);
+
+    (void)ctx, (void)st;
+    *ret = value_obj(a, "fieldsSchema", schema, NULL);
+    return 0;
+}
+
+static int stub_internal_schema(void *ctx, struct arena *a, const struct value *key,
+                                const struct value **ret, struct status *st) {
+    (void)ctx, (void)st;
+    *ret = value_obj(a, "type", value_string(a, "object"), "title",
+                     titled(a, "schema", key), NULL);
+    return 0;
+}
+
+static bool lists(const struct value *names, const char *name) {
+    for (VALUE_EACH_ITEM(item, names))
+        if (value_equals_text(item, name))
+            return true;
+    return false;
+}
+
+ADAPTER(resolve_formulas) {
+    const struct value *stubs = value_get(ARG(1), "stubs");
+    const struct formula_lookups lookups = {
+        .lookup = lists(stubs, "resolveLookup") ? stub_lookup : NULL,
+        .app_record_id =
+            lists(stubs, "resolveImportDataLink") ? stub_app_record_id : NULL,
+        .external_record_id =
+            lists(stubs, "resolveExportDataLink") ? stub_external_record_id : NULL,
+        .data_collection =
+            lists(stubs, "getDataCollection") ? stub_data_collection : NULL,
+        .internal_schema =
+            lists(stubs, "getInternalDataSchema") ? stub_internal_schema : NULL,
+    };
+    const struct formula_run run = {.variables = value_get(ARG(1), "variables"),
+                                    .schema = value_get(ARG(1), "schema"),
+                                    .lookups = &lookups};
+
+    return formula_resolve_value(a, ARG(0), &run, ret, st);
+}
+
+/* The reference takes inherited names for formulas and fails, except for this
+ * one, which it only fails to evaluate. */
+static bool fails_detection(const struct value *v) {
+    return formula_is_reserved(v) && !value_has(v, "$constructor");
+}
+
+static int refuse(struct status *st) {
+    return st_fail(st, ST_BAD_REQUEST, NULL, "Reserved name used as a formula");
+}
+
+ADAPTER(is_formula) {
+    UNUSED();
+    if (fails_detection(ARG(0)))
+        return refuse(st);
+    *ret = value_bool(formula_is(ARG(0)));
+    return 0;
+}
+
+static bool holds_reserved(const struct value *v) {
+    if (formula_is(v))
+        return fails_detection(v);
+    for (VALUE_EACH_ITEM(item, v))
+        if (holds_reserved(item))
+            return true;
+    for (VALUE_EACH_MEMBER(m, v))
+        if (holds_reserved(&m->value))
+            return true;
+    return false;
+}
+
+ADAPTER(has_formulas) {
+    UNUSED();
+    if (holds_reserved(ARG(0)))
+        return refuse(st);
+    *ret = value_bool(formula_has(ARG(0)));
+    return 0;
+}
+
+ADAPTER(formula_object) {
+    UNUSED();
+    *ret = formula_to_object(a, ARG(0));
+    return 0;
+}
+
+ADAPTER(get_variable_locators) {
+    UNUSED();
+    *ret = formula_variable_locators(a, ARG(0));
+    return 0;
+}
+
+/* Puts a prefix in place of a text locator's "$" or "$.". */
+static const struct value *rename_with_prefix(void *ctx, struct arena *a,
+                                              const struct value *locator) {
+    const struct value *prefix = ctx;
+    const char *s = value_text(locator);
+
+    if (!s)
+        return locator;
+    if (*s == '$')
+        s += s[1] == '.' ? 2 : 1;
+    return value_stringf(a, "%s%s", prefix->str, s);
+}
+
+ADAPTER(transform_variables_with) {
+    return formula_rename_variables(a, ARG(0), rename_with_prefix, (void *)ARG(1), ret,
+                                    st);
+}
+
+ADAPTER(transform_vars) {
+    return formula_transform(a, ARG(0), ARG(1), ret, st);
+}
+
+ADAPTER(remove_non_existent_vars) {
+    return formula_remove_missing_variables(a, ARG(0), ARG(1), ret, st);
+}
+
+ADAPTER(value_to_string) {
+    UNUSED();
+    *ret = formula_display_text(a, ARG(0), ARG(1));
+    return 0;
+}
+
+ADAPTER(get_schema_from_value) {
+    return formula_schema(a, ARG(0), ARG(1), value_truthy(ARG(2)), ret, st);
+}
+
+ADAPTER(eval_get_operator) {
+    return formula_operator_info(a, ARG(0), ARG(1), ret, st);
+}
+
+ADAPTER(eval_get_available_operators) {
+    return formula_available_operators(a, ARG(0), ARG(1), ret, st);
+}
+
+/* ---- dates ---- */
+
+ADAPTER(parse_date) {
+    UNUSED();
+    *ret = date_from_value(a, ARG(0));
+    return 0;
+}
+
+static int need_dates(const struct value *x, const struct value *y, struct status *st) {
+    if (value_is(x, VALUE_DATE) && value_is(y, VALUE_DATE))
+        return 0;
+    return st_fail(st, ST_BAD_REQUEST, NULL, "Not a date");
+}
+
+ADAPTER(is_business_day) {
+    (void)a;
+    if (need_dates(ARG(0), ARG(0), st) < 0)
+        return -1;
+    *ret = value_bool(date_is_business_day(ARG(0)->number));
+    return 0;
+}
+
+ADAPTER(get_business_days_between) {
+    if (need_dates(ARG(0), ARG(1), st) < 0)
+        return -1;
+    *ret = date_business_days(a, ARG(0)->number, ARG(1)->number);
+    return 0;
+}
+
 /* ---- JSON ---- */
 
 ADAPTER(json_roundtrip) {
@@ -206,6 +432,24 @@ const struct vector_adapter vector_adapters_formula[] = {
     {"getNameComponentsForLocator", get_name_components_for_locator},
     {"getFullNameForLocator", get_full_name_for_locator},
     {"getIconUriForLocator", get_icon_uri_for_locator},
+    {"buildValue", build_value},
+    {"buildData", build_data},
+    {"processCopy", process_copy},
+    {"resolveFormulas", resolve_formulas},
+    {"isFormula", is_formula},
+    {"hasFormulas", has_formulas},
+    {"formula.toObject", formula_object},
+    {"getVariableLocators", get_variable_locators},
+    {"transformVariablesWith", transform_variables_with},
+    {"transformVars", transform_vars},
+    {"removeNonExistentVars", remove_non_existent_vars},
+    {"valueToString", value_to_string},
+    {"getSchemaFromValue", get_schema_from_value},
+    {"eval.getOperator", eval_get_operator},
+    {"eval.getAvailableOperators", eval_get_available_operators},
+    {"parseDate", parse_date},
+    {"isBusinessDay", is_business_day},
+    {"getBusinessDaysBetween", get_business_days_between},
     {"json.roundtrip", json_roundtrip},
     {NULL, NULL},
 };
