@@ -202,7 +202,7 @@ static const struct value *operand_none(struct arena *a, const struct value *sch
 
 enum operator_index {
 #define OPERATOR(id, type, name, test, offered, operand) id,
-#include "filter/operators.def"
+#include "filter/filter_operators.def"
     FILTER_OPERATOR_COUNT
 };
 
@@ -217,7 +217,7 @@ struct operator{
 static const struct operator operators[FILTER_OPERATOR_COUNT] = {
 #define OPERATOR(id, type, name, test, offered, operand)                                 \
     {type, name, test, offered, operand},
-#include "filter/operators.def"
+#include "filter/filter_operators.def"
 };
 
 static const struct operator* find_operator(const struct value *type) {

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "formula_priv.h"
 #include "locator/coerce.h"
+#include "locator/locator.h"
 #include "locator/text_case.h"
 
 /* ---- the comparison operators ---- */
@@ -128,7 +129,7 @@ int formula_compile_eval(struct formula_compiler *c, struct formula_node *n,
     for (size_t i = 0; i < sizeof(comparisons) / sizeof(*comparisons); i++)
         if (strcmp(comparisons[i].name, second->key) == 0)
             x->comparison = &comparisons[i];
-    x->reserved = formula_inherited_name(second->key, second->key_len);
+    x->reserved = locator_is_inherited_name(second->key, second->key_len);
     if (!x->comparison)
         return 0;
     return formula_compile_at(c, &n->place, second->key, &second->value, &x->operand);

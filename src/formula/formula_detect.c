@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "formula_priv.h"
+#include "locator/locator.h"
 
 enum { MAX_DEPTH = 1000 };
 
@@ -35,20 +36,6 @@ const struct formula_operator formula_operators[] = {
      .eval = eval_reserved},
 };
 
-bool formula_inherited_name(const char *name, size_t len) {
-    static const char *const names[] = {
-        "__proto__",        "constructor",          "toString",
-        "valueOf",          "hasOwnProperty",       "isPrototypeOf",
-        "toLocaleString",   "propertyIsEnumerable", "__defineGetter__",
-        "__defineSetter__", "__lookupGetter__",     "__lookupSetter__",
-    };
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
-            return true;
-    return false;
-}
-
 const struct formula_operator *formula_operator_of(const struct value *v) {
     const char *name;
     uint32_t len;
@@ -61,8 +48,8 @@ const struct formula_operator *formula_operator_of(const struct value *v) {
         if (formula_operators[i].name_len == len &&
             memcmp(formula_operators[i].name, name, len) == 0)
             return &formula_operators[i];
-    return formula_inherited_name(name, len) ? &formula_operators[FORMULA_RESERVED]
-                                             : NULL;
+    return locator_is_inherited_name(name, len) ? &formula_operators[FORMULA_RESERVED]
+                                                : NULL;
 }
 
 bool formula_is(const struct value *v) {

@@ -150,8 +150,6 @@ const struct formula_operator *formula_operator_of(const struct value *v);
 static inline const struct value *formula_argument(const struct value *v) {
     return &v->members[0].value;
 }
-/* Is it a name that JavaScript's objects inherit? */
-bool formula_inherited_name(const char *name, size_t len);
 
 #define OPERATOR(identifier, name)                                                       \
     int formula_compile_##identifier(struct formula_compiler *c, struct formula_node *n, \

@@ -351,6 +351,20 @@ const struct value *locator_from_json_pointer(struct arena *a,
     return take_text(a, &out);
 }
 
+bool locator_is_inherited_name(const char *name, size_t len) {
+    static const char *const names[] = {
+        "__proto__",        "constructor",          "toString",
+        "valueOf",          "hasOwnProperty",       "isPrototypeOf",
+        "toLocaleString",   "propertyIsEnumerable", "__defineGetter__",
+        "__defineSetter__", "__lookupGetter__",     "__lookupSetter__",
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
+            return true;
+    return false;
+}
+
 /* ---- Reading ---- */
 
 /* A canonical array index below 2^32 - 1, or -1. */

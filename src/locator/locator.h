@@ -76,6 +76,10 @@ int locator_field_part(struct arena *a, const struct value *v,
 const struct value *locator_from_json_pointer(struct arena *a,
                                               const struct value *pointer);
 
+/* Is it a name that JavaScript's objects inherit ("toString")? Data answers own
+ * names only; some functions of the reference show the others. */
+bool locator_is_inherited_name(const char *name, size_t len);
+
 /* ---- Reading ---- */
 
 /*

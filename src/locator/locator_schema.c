@@ -32,18 +32,26 @@ static const struct value *default_title(struct arena *a, const struct locator_s
     return value_stringf(a, "Item #%s", number);
 }
 
-/* Own property of what `properties` holds, be it an array. */
-static const struct value *own(struct arena *a, const struct value *container,
-                               const struct locator_step *s) {
+/*
+ * A property of what `properties` holds, be it an array. As in the reference, a
+ * name that every object inherits is found, as a schema that says nothing.
+ */
+static const struct value *property(struct arena *a, const struct value *container,
+                                    const struct locator_step *s) {
     struct locator one = {s, 1};
+    const struct value *own = locator_read_at(a, container, &one);
 
-    return locator_read_at(a, container, &one);
+    if (own->type == VALUE_UNDEFINED && value_is_object(container) &&
+        !value_find(container, s->name, s->name_len) &&
+        locator_is_inherited_name(s->name, s->name_len))
+        return &value_empty_object;
+    return own;
 }
 
 static const struct value *step_into(struct arena *a, const struct value *cur,
                                      const struct locator_step *s) {
     if (s->type == LOCATOR_PROPERTY)
-        return has_type(cur, "object") ? own(a, value_get(cur, "properties"), s)
+        return has_type(cur, "object") ? property(a, value_get(cur, "properties"), s)
                                        : &value_undefined;
     return has_type(cur, "array") ? value_get(cur, "items") : &value_undefined;
 }
