@@ -48,11 +48,16 @@ enum access {
 };
 
 enum {
-    ROUTE_INLINE = 1,   /* never blocks: may run on the network thread */
+    ROUTE_INLINE = 1,   /* does not block: runs on the network thread */
     ROUTE_RAW_BODY = 2, /* the body may be of any type; up to max_body of the server */
     ROUTE_UNDOCUMENTED = 4, /* kept out of openapi.json */
 };
 
+/*
+ * A handler of a ROUTE_INLINE row, and the authenticate hook in front of it, may give 1
+ * with nothing filled while rq->may_block is false: both run again, from the start, on a
+ * thread that may block.
+ */
 typedef int (*route_handler)(struct request *rq, struct reply *rp, struct status *st);
 
 /*
@@ -91,6 +96,7 @@ struct request {
                                            a {name*} is left encoded */
     const struct value *query; /* object: name -> text; bracket style (a[b]=1) nests */
     struct bytes body;
+    bool may_block; /* false on the network thread: see route_handler */
     const char *id; /* request id: from X-Request-Id when sane, else made */
     const char *client_ip;
     int64_t deadline_ms; /* on the monotonic clock: when the answer must be on its way */

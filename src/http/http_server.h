@@ -40,7 +40,10 @@ struct http_server_options {
     const char *cors_allowed_origins; /* "*" or a comma list; NULL: no CORS headers */
     /* Fills rq->caller for rows with access other than NONE; -1 ends with *st's body. */
     int (*authenticate)(struct request *rq, struct status *st);
-    /* After each reply, for access log and metrics. */
+    /*
+     * After each reply, for access log and metrics; on a network thread: must not block.
+     * rq->route is NULL when no row was found; status 499: the client went away before.
+     */
     void (*finished)(void *ctx, const struct request *rq, int status, int64_t duration_us,
                      size_t bytes_out);
     void *ctx;
@@ -57,7 +60,11 @@ unsigned http_server_in_flight(const struct http_server *s);
  */
 void http_server_drain(struct http_server *s);
 void http_server_stop_listening(struct http_server *s);
-/* Waits up to grace_ms for requests to end, then closes everything. */
+/*
+ * Waits up to grace_ms for requests to end, then closes everything. A handler that is
+ * still at work then keeps running, and what it uses stays allocated: the process is
+ * expected to exit.
+ */
 void http_server_stop(struct http_server **s, int grace_ms);
 
 #endif

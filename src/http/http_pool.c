@@ -1,0 +1,246 @@
+/*
+ * http_pool.c - a pool that grows by need and wakes the most recently idle thread.
+ *
+ * Most handlers take microseconds, some wait seconds for an external app, and nobody
+ * knows beforehand which. So a job that finds no idle thread waits; when it has waited
+ * GROW_AFTER_US the grower makes a thread for it. Quick handlers thus share few warm
+ * threads, slow ones get as many as they block. Idle threads form a stack: the ones at
+ * its bottom sleep undisturbed until IDLE_MS is over, and end.
+ *
+ * Stacks are only address space until touched; STACK_BYTES leaves room for the deepest
+ * recursion that the value and formula bounds allow.
+ */
+#include "http_pool.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_BYTES ((size_t)2 * 1024 * 1024)
+#else
+#define STACK_BYTES ((size_t)512 * 1024)
+#endif
+
+enum { MIN_THREADS = 4, GROW_AFTER_US = 1000, IDLE_MS = 10000 };
+
+struct worker {
+    struct http_pool *pool;
+    struct http_job *job; /* handed over while idle */
+    pthread_cond_t wake;
+    struct worker *below; /* next in the stack of idle ones */
+};
+
+struct http_pool {
+    pthread_mutex_t mu; /* guards everything below */
+    pthread_cond_t grow, ended;
+    pthread_condattr_t monotonic;
+    pthread_attr_t thread_attr;
+    pthread_t grower;
+    struct worker *idle;
+    struct http_job *first, *last; /* waiting for a thread */
+    unsigned threads, jobs, max_jobs;
+    bool growing; /* the grower watches the queue */
+    bool stop;
+};
+
+static int64_t now_us(void) {
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static struct timespec after_us(int64_t us) {
+    int64_t at = now_us() + us;
+
+    return (struct timespec){.tv_sec = at / 1000000, .tv_nsec = at % 1000000 * 1000};
+}
+
+static struct http_job *take_queued(struct http_pool *p) {
+    struct http_job *job = p->first;
+
+    if (job) {
+        p->first = job->next;
+        if (!p->first)
+            p->last = NULL;
+    }
+    return job;
+}
+
+static void leave_idle(struct http_pool *p, struct worker *w) {
+    struct worker **at = &p->idle;
+
+    while (*at && *at != w)
+        at = &(*at)->below;
+    if (*at)
+        *at = w->below;
+}
+
+/* Under the lock: the next job, or NULL when this thread shall end. */
+static struct http_job *next_job(struct http_pool *p, struct worker *w) {
+    struct http_job *job = take_queued(p);
+    struct timespec until;
+    int rc = 0;
+
+    if (job || p->stop)
+        return job;
+    w->job = NULL;
+    w->below = p->idle;
+    p->idle = w;
+    until = after_us((int64_t)IDLE_MS * 1000);
+    while (!w->job && !p->stop) {
+        rc = pthread_cond_timedwait(&w->wake, &p->mu, &until);
+        if (rc && !w->job && p->threads > MIN_THREADS)
+            break;
+        if (rc)
+            until = after_us((int64_t)IDLE_MS * 1000);
+    }
+    if (!w->job)
+        leave_idle(p, w);
+    return w->job;
+}
+
+static void *work(void *arg) {
+    struct http_pool *p = arg;
+    struct worker w = {.pool = p};
+    struct http_job *job;
+
+    pthread_cond_init(&w.wake, &p->monotonic);
+    pthread_mutex_lock(&p->mu);
+    while ((job = next_job(p, &w))) {
+        pthread_mutex_unlock(&p->mu);
+        job->run(job);
+        pthread_mutex_lock(&p->mu);
+        p->jobs--;
+    }
+    p->threads--;
+    pthread_cond_destroy(&w.wake);
+    pthread_cond_signal(&p->ended);
+    pthread_mutex_unlock(&p->mu);
+    return NULL;
+}
+
+static int spawn(struct http_pool *p) {
+    pthread_t thread;
+
+    if (pthread_create(&thread, &p->thread_attr, work, p) != 0)
+        return -1;
+    p->threads++;
+    return 0;
+}
+
+static void *grow(void *arg) {
+    struct http_pool *p = arg;
+
+    pthread_mutex_lock(&p->mu);
+    while (!p->stop) {
+        struct timespec until;
+        int64_t old;
+
+        p->growing = p->first != NULL;
+        if (!p->growing) {
+            pthread_cond_wait(&p->grow, &p->mu);
+            continue;
+        }
+        until = after_us(GROW_AFTER_US);
+        while (!p->stop && pthread_cond_timedwait(&p->grow, &p->mu, &until) == 0)
+            ;
+        old = now_us() - GROW_AFTER_US;
+        for (struct http_job *job = p->first; job && job->queued_us <= old;
+             job = job->next)
+            if (p->threads >= p->max_jobs || spawn(p) < 0)
+                break;
+    }
+    pthread_mutex_unlock(&p->mu);
+    return NULL;
+}
+
+struct http_pool *http_pool_new(unsigned max_jobs) {
+    struct http_pool *p = calloc(1, sizeof(*p));
+
+    assert(p && max_jobs > 0);
+    p->max_jobs = max_jobs;
+    pthread_mutex_init(&p->mu, NULL);
+    pthread_condattr_init(&p->monotonic);
+    pthread_condattr_setclock(&p->monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->grow, &p->monotonic);
+    pthread_cond_init(&p->ended, &p->monotonic);
+    pthread_attr_init(&p->thread_attr);
+    pthread_attr_setstacksize(&p->thread_attr, STACK_BYTES);
+    if (pthread_create(&p->grower, &p->thread_attr, grow, p) != 0) {
+        free(p);
+        return NULL;
+    }
+    pthread_attr_setdetachstate(&p->thread_attr, PTHREAD_CREATE_DETACHED);
+    pthread_mutex_lock(&p->mu);
+    for (unsigned i = 0; i < MIN_THREADS && i < max_jobs; i++)
+        spawn(p);
+    pthread_mutex_unlock(&p->mu);
+    if (p->threads == 0)
+        http_pool_free(&p);
+    return p;
+}
+
+int http_pool_submit(struct http_pool *p, struct http_job *job, bool must) {
+    struct worker *w;
+
+    pthread_mutex_lock(&p->mu);
+    if (p->jobs >= p->max_jobs && !must) {
+        pthread_mutex_unlock(&p->mu);
+        return 1;
+    }
+    p->jobs++;
+    job->next = NULL;
+    if ((w = p->idle)) {
+        p->idle = w->below;
+        w->job = job;
+        pthread_cond_signal(&w->wake);
+    } else {
+        job->queued_us = now_us();
+        if (p->last)
+            p->last->next = job;
+        else
+            p->first = job;
+        p->last = job;
+        if (!p->growing) {
+            p->growing = true;
+            pthread_cond_signal(&p->grow);
+        }
+    }
+    pthread_mutex_unlock(&p->mu);
+    return 0;
+}
+
+unsigned http_pool_threads(struct http_pool *p) {
+    unsigned n;
+
+    pthread_mutex_lock(&p->mu);
+    n = p->threads;
+    pthread_mutex_unlock(&p->mu);
+    return n;
+}
+
+void http_pool_free(struct http_pool **pp) {
+    struct http_pool *p = *pp;
+
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->mu);
+    p->stop = true;
+    for (struct worker *w = p->idle; w; w = w->below)
+        pthread_cond_signal(&w->wake);
+    pthread_cond_signal(&p->grow);
+    while (p->threads > 0)
+        pthread_cond_wait(&p->ended, &p->mu);
+    pthread_mutex_unlock(&p->mu);
+    pthread_join(p->grower, NULL);
+    pthread_cond_destroy(&p->grow);
+    pthread_cond_destroy(&p->ended);
+    pthread_condattr_destroy(&p->monotonic);
+    pthread_attr_destroy(&p->thread_attr);
+    pthread_mutex_destroy(&p->mu);
+    free(p);
+    *pp = NULL;
+}
