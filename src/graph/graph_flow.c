@@ -396,12 +396,17 @@ int graph_node_input_schema(struct arena *a, const struct value *flow, const cha
     return 0;
 }
 
+/* Clients see this with a trailing space, and compare. */
+static const struct value *id_schema(struct arena *a) {
+    return of_type(a, "string ");
+}
+
 static const struct value *instance_schema(struct arena *a, const struct value *args) {
     const struct value *text = of_type(a, "string");
     struct object_builder b;
 
     object_begin(&b, a, 4);
-    object_set(&b, "id", text);
+    object_set(&b, "id", id_schema(a));
     object_set(&b, "instanceKey", text);
     object_set(&b, "flowId", text);
     object_set(&b, "parameters", value_get(args, "parametersSchema"));
@@ -429,7 +434,7 @@ const struct value *graph_run_variables_schema(struct arena *a,
     const struct value *text = of_type(a, "string");
     struct object_builder b = run_properties(a, args);
 
-    object_set(&b, "flowRun", object_schema(a, value_obj(a, "id", text, NULL)));
+    object_set(&b, "flowRun", object_schema(a, value_obj(a, "id", id_schema(a), NULL)));
     object_set(&b, "flowInstance", instance_schema(a, args));
     object_set(&b, "connection",
                object_schema(a, value_obj(a, "id", text, "name", text, NULL)));
@@ -446,8 +451,9 @@ const struct value *graph_action_variables_schema(struct arena *a,
         object_schema(a, value_obj(a, "id", text, "name", text, NULL));
     struct object_builder b = run_properties(a, args);
 
-    object_set(&b, "actionInstance",
-               object_schema(a, value_obj(a, "id", text, "instanceKey", text, NULL)));
+    object_set(
+        &b, "actionInstance",
+        object_schema(a, value_obj(a, "id", id_schema(a), "instanceKey", text, NULL)));
     object_set(&b, "connection", named);
     object_set(&b, "integration", named);
     return object_schema(a, object_end(&b));

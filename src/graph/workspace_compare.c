@@ -95,23 +95,32 @@ static struct pair *pair_for(struct comparing *c, const struct value *type,
     return &c->pairs[n];
 }
 
+static void collect_one(struct comparing *c, const struct value *type,
+                        const struct value *element, bool is_target) {
+    struct pair *pair = pair_for(c, type, element);
+
+    pair->type = type;
+    if (is_target)
+        pair->target = element;
+    else
+        pair->base = element;
+}
+
 static int collect(struct comparing *c, const struct value *type,
                    const struct value *elements, bool is_target, struct status *st) {
+    if (value_is_string(elements) && elements->len) {
+        /* the reference takes its characters for elements without key */
+        collect_one(c, type, elements, is_target);
+        return 0;
+    }
     if (value_truthy(elements) && !value_is_array(elements))
         return st_fail(st, ST_BAD_REQUEST, NULL,
                        "Elements of type \"%s\" should be a list", type->str);
     for (VALUE_EACH_ITEM(element, elements)) {
-        struct pair *pair;
-
         if (value_is_nullish(element))
             return st_fail(st, ST_BAD_REQUEST, NULL,
                            "An element of type \"%s\" should be an object", type->str);
-        pair = pair_for(c, type, element);
-        pair->type = type;
-        if (is_target)
-            pair->target = element;
-        else
-            pair->base = element;
+        collect_one(c, type, element, is_target);
     }
     return 0;
 }

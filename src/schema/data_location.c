@@ -227,8 +227,12 @@ bool data_location_is_same(const struct value *x, const struct value *y) {
                        non_empty(value_get(y, "parameters")));
 }
 
-bool data_location_parameters_match(const struct value *location_parameters,
+bool data_location_parameters_match(struct arena *a,
+                                    const struct value *location_parameters,
                                     const struct value *target_parameters) {
+    location_parameters = schema_entries(a, location_parameters);
+    if (value_is_array(target_parameters))
+        target_parameters = schema_entries(a, target_parameters);
     for (VALUE_EACH_MEMBER(m, target_parameters)) {
         if (!coerce_strict_equal(value_get_len(location_parameters, m->key, m->key_len),
                                  &m->value))

@@ -21,7 +21,8 @@ int data_location_parse_path(struct arena *a, const struct value *path,
 /* Equal keys and deep-equal parameters; none and empty are the same. */
 bool data_location_is_same(const struct value *x, const struct value *y);
 /* Is every target parameter, strictly equal, among the location's? */
-bool data_location_parameters_match(const struct value *location_parameters,
+bool data_location_parameters_match(struct arena *a,
+                                    const struct value *location_parameters,
                                     const struct value *target_parameters);
 /* The path with "/operation" before its query. */
 const struct value *data_location_operation_path(struct arena *a,
