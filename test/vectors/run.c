@@ -24,6 +24,7 @@
 
 static const struct vector_adapter *const tables[] = {
     vector_adapters_formula,
+    vector_adapters_schema,
 };
 
 enum { MAX_SHOWN = 4000 };

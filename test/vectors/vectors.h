@@ -27,5 +27,6 @@ struct vector_adapter {
 
 /* Adds a table's functions; one line a table in run.c's list. */
 extern const struct vector_adapter vector_adapters_formula[];
+extern const struct vector_adapter vector_adapters_schema[];
 
 #endif
