@@ -130,9 +130,9 @@ static void a_document_comes_back_with_its_key_order(void **state) {
     struct document *kept;
 
     ok(x, value_parse(x->a, text, strlen(text), NULL, &doc, &x->st));
-    ok(x, store_insert(x->s, C_META, doc, &x->st));
-    assert_string_equal(stored(x, C_META, "d1"), text);
-    ok(x, store_get_document(x->s, C_META, "d1", &kept, &x->st));
+    ok(x, store_insert(x->s, C_LEASES, doc, &x->st));
+    assert_string_equal(stored(x, C_LEASES, "d1"), text);
+    ok(x, store_get_document(x->s, C_LEASES, "d1", &kept, &x->st));
     assert_string_equal(text_of(x, document_root(kept)), text);
     document_unref(&kept);
 }
@@ -142,10 +142,10 @@ static void an_absent_document_is_not_an_error(void **state) {
     const struct value *doc = NULL;
     struct document *kept = NULL;
 
-    put(x, C_META, "{'id':'a'}");
+    put(x, C_LEASES, "{'id':'a'}");
     assert_int_equal(store_get(x->s, x->a, C_ORGS, "a", &doc, &x->st), 1);
-    assert_int_equal(store_get(x->s, x->a, C_META, "", &doc, &x->st), 1);
-    assert_int_equal(store_get_document(x->s, C_META, "b", &kept, &x->st), 1);
+    assert_int_equal(store_get(x->s, x->a, C_LEASES, "", &doc, &x->st), 1);
+    assert_int_equal(store_get_document(x->s, C_LEASES, "b", &kept, &x->st), 1);
     assert_null(doc);
     assert_null(kept);
     assert_int_equal(x->st.type, ST_OK);
@@ -160,12 +160,13 @@ static void values_are_stored_as_their_json(void **state) {
     object_set(&b, "gone", &value_undefined);
     object_set(&b, "at", value_date(x->a, 0));
     object_set(&b, "nan", value_number(x->a, 0.0 / 0.0));
-    ok(x, store_insert(x->s, C_META, object_end(&b), &x->st));
+    ok(x, store_insert(x->s, C_LEASES, object_end(&b), &x->st));
     assert_string_equal(
-        stored(x, C_META, "d"),
+        stored(x, C_LEASES, "d"),
         "{\"id\":\"d\",\"at\":\"1970-01-01T00:00:00.000Z\",\"nan\":null}");
-    assert_string_equal(ids(x, C_META, store_eq(x->a, "at", value_date(x->a, 0))), "d");
-    assert_string_equal(ids(x, C_META, store_cmp(x->a, STORE_ABSENT, "nan", NULL)), "d");
+    assert_string_equal(ids(x, C_LEASES, store_eq(x->a, "at", value_date(x->a, 0))), "d");
+    assert_string_equal(ids(x, C_LEASES, store_cmp(x->a, STORE_ABSENT, "nan", NULL)),
+                        "d");
 }
 
 static void a_document_without_a_usable_id_is_refused(void **state) {
@@ -174,10 +175,10 @@ static void a_document_without_a_usable_id_is_refused(void **state) {
                                       "{'id':'a\\u0000b'}"};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        refused(x, store_insert(x->s, C_META, json(x, bad[i]), &x->st), NULL);
-        refused(x, store_replace(x->s, C_META, json(x, bad[i]), NULL, &x->st), NULL);
+        refused(x, store_insert(x->s, C_LEASES, json(x, bad[i]), &x->st), NULL);
+        refused(x, store_replace(x->s, C_LEASES, json(x, bad[i]), NULL, &x->st), NULL);
     }
-    assert_string_equal(ids(x, C_META, NULL), "");
+    assert_string_equal(ids(x, C_LEASES, NULL), "");
 }
 
 static const struct value *nested(struct ctx *x, const char *id, int depth) {
@@ -199,29 +200,30 @@ static void too_deep_and_too_large_documents_are_refused(void **state) {
     char *big = arena_alloc(x->a, size);
     const struct value *v;
 
-    ok(x, store_insert(x->s, C_META, nested(x, "deep", 400), &x->st));
-    stored(x, C_META, "deep");
-    refused(x, store_insert(x->s, C_META, nested(x, "deeper", 600), &x->st), NULL);
+    ok(x, store_insert(x->s, C_LEASES, nested(x, "deep", 400), &x->st));
+    stored(x, C_LEASES, "deep");
+    refused(x, store_insert(x->s, C_LEASES, nested(x, "deeper", 600), &x->st), NULL);
     memset(big, 'x', size);
     v = value_obj(x->a, "id", value_string(x->a, "a"), "v",
                   value_string_len(x->a, big, size), NULL);
-    refused(x, store_insert(x->s, C_META, v, &x->st), "payload_too_large");
-    assert_string_equal(ids(x, C_META, NULL), "deep");
+    refused(x, store_insert(x->s, C_LEASES, v, &x->st), "payload_too_large");
+    assert_string_equal(ids(x, C_LEASES, NULL), "deep");
 }
 
 static void replacing_changes_the_whole_document_if_it_is_as_expected(void **state) {
     struct ctx *x = *state;
     const struct store_filter *r1 = store_eq_text(x->a, "rev", "1");
 
-    put(x, C_META, "{'id':'a','rev':'1','old':true}");
-    ok(x, store_replace(x->s, C_META, json(x, "{'rev':'2','id':'a'}"), r1, &x->st));
-    assert_string_equal(stored(x, C_META, "a"), "{\"rev\":\"2\",\"id\":\"a\"}");
+    put(x, C_LEASES, "{'id':'a','rev':'1','old':true}");
+    ok(x, store_replace(x->s, C_LEASES, json(x, "{'rev':'2','id':'a'}"), r1, &x->st));
+    assert_string_equal(stored(x, C_LEASES, "a"), "{\"rev\":\"2\",\"id\":\"a\"}");
     assert_int_equal(
-        store_replace(x->s, C_META, json(x, "{'id':'a','rev':'3'}"), r1, &x->st), 1);
-    assert_int_equal(store_replace(x->s, C_META, json(x, "{'id':'b'}"), NULL, &x->st), 1);
-    assert_string_equal(stored(x, C_META, "a"), "{\"rev\":\"2\",\"id\":\"a\"}");
-    ok(x, store_replace(x->s, C_META, json(x, "{'id':'a'}"), NULL, &x->st));
-    assert_string_equal(stored(x, C_META, "a"), "{\"id\":\"a\"}");
+        store_replace(x->s, C_LEASES, json(x, "{'id':'a','rev':'3'}"), r1, &x->st), 1);
+    assert_int_equal(store_replace(x->s, C_LEASES, json(x, "{'id':'b'}"), NULL, &x->st),
+                     1);
+    assert_string_equal(stored(x, C_LEASES, "a"), "{\"rev\":\"2\",\"id\":\"a\"}");
+    ok(x, store_replace(x->s, C_LEASES, json(x, "{'id':'a'}"), NULL, &x->st));
+    assert_string_equal(stored(x, C_LEASES, "a"), "{\"id\":\"a\"}");
 }
 
 static void updating_sets_unsets_and_increments(void **state) {
@@ -232,17 +234,17 @@ static void updating_sets_unsets_and_increments(void **state) {
         json(x, "{'name':'n2','deep.a.b':[1],'list.1.k':2,'new':null}"), unset,
         json(x, "{'count':2,'deep.fresh':1.5}")};
 
-    put(x, C_META,
+    put(x, C_LEASES,
         "{'id':'a','name':'n1','gone':1,'count':40,'deep':{'gone':1,'kept':1},"
         "'list':[{'k':1},{'k':1}]}");
-    ok(x, store_update(x->s, x->a, C_META, "a", NULL, &change, &doc, &x->st));
+    ok(x, store_update(x->s, x->a, C_LEASES, "a", NULL, &change, &doc, &x->st));
     assert_string_equal(text_of(x, doc),
                         "{\"id\":\"a\",\"name\":\"n2\",\"count\":42,\"deep\":{\"kept\":1,"
                         "\"a\":{\"b\":[1]},"
                         "\"fresh\":1.5},\"list\":[{\"k\":1},{\"k\":2}],\"new\":null}");
-    assert_string_equal(stored(x, C_META, "a"), text_of(x, doc));
-    ok(x, store_update(x->s, NULL, C_META, "a", NULL, &change, NULL, &x->st));
-    assert_string_equal(ids(x, C_META, store_eq(x->a, "count", json(x, "44"))), "a");
+    assert_string_equal(stored(x, C_LEASES, "a"), text_of(x, doc));
+    ok(x, store_update(x->s, NULL, C_LEASES, "a", NULL, &change, NULL, &x->st));
+    assert_string_equal(ids(x, C_LEASES, store_eq(x->a, "count", json(x, "44"))), "a");
 }
 
 static void updating_asks_the_expectation_first(void **state) {
@@ -252,15 +254,15 @@ static void updating_asks_the_expectation_first(void **state) {
                               *one = store_eq(x->a, "v", json(x, "1"));
     const struct value *doc = NULL;
 
-    put(x, C_META, "{'id':'a','v':1}");
-    assert_int_equal(store_update(x->s, x->a, C_META, "a", nine, &change, &doc, &x->st),
+    put(x, C_LEASES, "{'id':'a','v':1}");
+    assert_int_equal(store_update(x->s, x->a, C_LEASES, "a", nine, &change, &doc, &x->st),
                      1);
-    assert_int_equal(store_update(x->s, x->a, C_META, "b", NULL, &change, &doc, &x->st),
+    assert_int_equal(store_update(x->s, x->a, C_LEASES, "b", NULL, &change, &doc, &x->st),
                      1);
     assert_null(doc);
-    assert_string_equal(stored(x, C_META, "a"), "{\"id\":\"a\",\"v\":1}");
-    ok(x, store_update(x->s, x->a, C_META, "a", one, &change, &doc, &x->st));
-    assert_int_equal(store_update(x->s, x->a, C_META, "a", one, &change, &doc, &x->st),
+    assert_string_equal(stored(x, C_LEASES, "a"), "{\"id\":\"a\",\"v\":1}");
+    ok(x, store_update(x->s, x->a, C_LEASES, "a", one, &change, &doc, &x->st));
+    assert_int_equal(store_update(x->s, x->a, C_LEASES, "a", one, &change, &doc, &x->st),
                      1);
 }
 
@@ -270,15 +272,16 @@ static void a_change_that_can_not_be_made_changes_nothing(void **state) {
                                        "{'list.5':1}", "{'list.x':1}", "{'':1}"};
     struct store_change change = {0};
 
-    put(x, C_META, "{'id':'a','name':'n','list':[1]}");
+    put(x, C_LEASES, "{'id':'a','name':'n','list':[1]}");
     for (size_t i = 0; i < sizeof(sets) / sizeof(*sets); i++) {
         change.set = json(x, sets[i]);
-        refused(x, store_update(x->s, NULL, C_META, "a", NULL, &change, NULL, &x->st),
+        refused(x, store_update(x->s, NULL, C_LEASES, "a", NULL, &change, NULL, &x->st),
                 NULL);
     }
     change = (struct store_change){.increment = json(x, "{'name':1}")};
-    refused(x, store_update(x->s, NULL, C_META, "a", NULL, &change, NULL, &x->st), NULL);
-    assert_string_equal(stored(x, C_META, "a"),
+    refused(x, store_update(x->s, NULL, C_LEASES, "a", NULL, &change, NULL, &x->st),
+            NULL);
+    assert_string_equal(stored(x, C_LEASES, "a"),
                         "{\"id\":\"a\",\"name\":\"n\",\"list\":[1]}");
 }
 
@@ -287,12 +290,12 @@ static void deleting_asks_the_expectation_first(void **state) {
     const struct store_filter *text = store_eq_text(x->a, "v", "1"),
                               *number = store_eq(x->a, "v", json(x, "1"));
 
-    put(x, C_META, "{'id':'a','v':1}");
-    assert_int_equal(store_delete(x->s, C_META, "a", text, &x->st), 1);
-    ok(x, store_delete(x->s, C_META, "a", number, &x->st));
-    assert_int_equal(store_delete(x->s, C_META, "a", NULL, &x->st), 1);
-    assert_string_equal(ids(x, C_META, NULL), "");
-    put(x, C_META, "{'id':'a'}");
+    put(x, C_LEASES, "{'id':'a','v':1}");
+    assert_int_equal(store_delete(x->s, C_LEASES, "a", text, &x->st), 1);
+    ok(x, store_delete(x->s, C_LEASES, "a", number, &x->st));
+    assert_int_equal(store_delete(x->s, C_LEASES, "a", NULL, &x->st), 1);
+    assert_string_equal(ids(x, C_LEASES, NULL), "");
+    put(x, C_LEASES, "{'id':'a'}");
 }
 
 static void many_are_inserted_changed_and_deleted(void **state) {
@@ -305,21 +308,21 @@ static void many_are_inserted_changed_and_deleted(void **state) {
     for (int i = 0; i < 700; i++)
         array_push(&b, value_obj(x->a, "id", value_stringf(x->a, "%04d", i), "group",
                                  value_number(x->a, i % 7), NULL));
-    ok(x, store_insert_many(x->s, C_META, array_end(&b), &x->st));
-    ok(x, store_insert_many(x->s, C_META, &value_empty_array, &x->st));
-    ok(x, store_count(x->s, C_META, NULL, &n, &x->st));
+    ok(x, store_insert_many(x->s, C_LEASES, array_end(&b), &x->st));
+    ok(x, store_insert_many(x->s, C_LEASES, &value_empty_array, &x->st));
+    ok(x, store_count(x->s, C_LEASES, NULL, &n, &x->st));
     assert_int_equal(n, 700);
     ok(x,
-       store_update_many(x->s, C_META, store_cmp(x->a, STORE_GE, "group", json(x, "1")),
+       store_update_many(x->s, C_LEASES, store_cmp(x->a, STORE_GE, "group", json(x, "1")),
                          &change, &n, &x->st));
     assert_int_equal(n, 600);
-    ok(x, store_count(x->s, C_META, store_eq(x->a, "mark", &value_true), &n, &x->st));
+    ok(x, store_count(x->s, C_LEASES, store_eq(x->a, "mark", &value_true), &n, &x->st));
     assert_int_equal(n, 600);
-    ok(x, store_delete_many(x->s, C_META, store_eq(x->a, "group", json(x, "9")), &n,
+    ok(x, store_delete_many(x->s, C_LEASES, store_eq(x->a, "group", json(x, "9")), &n,
                             &x->st));
     assert_int_equal(n, 600);
-    ok(x, store_delete_many(x->s, C_META, NULL, NULL, &x->st));
-    ok(x, store_count(x->s, C_META, NULL, &n, &x->st));
+    ok(x, store_delete_many(x->s, C_LEASES, NULL, NULL, &x->st));
+    ok(x, store_count(x->s, C_LEASES, NULL, &n, &x->st));
     assert_int_equal(n, 0);
 }
 
@@ -327,10 +330,10 @@ static void inserting_many_stops_at_the_first_failure(void **state) {
     struct ctx *x = *state;
     const struct value *docs = json(x, "[{'id':'a'},{'id':'b','v':1},{'id':'c'}]");
 
-    put(x, C_META, "{'id':'b'}");
-    conflict(x, store_insert_many(x->s, C_META, docs, &x->st), "meta", "id");
-    assert_string_equal(stored(x, C_META, "b"), "{\"id\":\"b\"}");
-    assert_int_equal(store_delete(x->s, C_META, "c", NULL, &x->st), 1);
+    put(x, C_LEASES, "{'id':'b'}");
+    conflict(x, store_insert_many(x->s, C_LEASES, docs, &x->st), "leases", "id");
+    assert_string_equal(stored(x, C_LEASES, "b"), "{\"id\":\"b\"}");
+    assert_int_equal(store_delete(x->s, C_LEASES, "c", NULL, &x->st), 1);
 }
 
 /* ---- Conditions ---- */
@@ -352,8 +355,8 @@ static void put_samples(struct ctx *x, enum collection c) {
     put(x, c, "{'id':'o0','key':{'x':1,'u':'k1'}}");
 }
 
-/* C_ACTIONS has an index on key, C_META has none: the answers must be the same. */
-static const enum collection both[] = {C_META, C_ACTIONS};
+/* C_ACTIONS has an index on key, C_LEASES has none: the answers must be the same. */
+static const enum collection both[] = {C_LEASES, C_ACTIONS};
 
 static void check(struct ctx *x, enum store_op op, const char *field, const char *value,
                   const char *expected) {
@@ -373,7 +376,7 @@ static void check(struct ctx *x, enum store_op op, const char *field, const char
 static void conditions_compare_by_type_then_value(void **state) {
     struct ctx *x = *state;
 
-    put_samples(x, C_META);
+    put_samples(x, C_LEASES);
     put_samples(x, C_ACTIONS);
     check(x, STORE_EQ, "key", "null", "n0 n1");
     check(x, STORE_EQ, "key", "false", "b0");
@@ -408,7 +411,7 @@ static void conditions_compare_by_type_then_value(void **state) {
 static void conditions_look_into_lists_and_text(void **state) {
     struct ctx *x = *state;
 
-    put_samples(x, C_META);
+    put_samples(x, C_LEASES);
     put_samples(x, C_ACTIONS);
     check(x, STORE_IN, "key", "['1',true,10,'nothing']", "b1 i3 t1");
     check(x, STORE_IN, "key", "[null,0]", "i0 n0 n1");
@@ -541,12 +544,12 @@ static void a_full_last_page_still_carries_a_cursor(void **state) {
     struct store_query q = {.limit = 2};
     struct store_page page;
 
-    put(x, C_META, "{'id':'a'}");
-    put(x, C_META, "{'id':'b'}");
-    ok(x, store_list(x->s, x->a, C_META, &q, &page, &x->st));
+    put(x, C_LEASES, "{'id':'a'}");
+    put(x, C_LEASES, "{'id':'b'}");
+    ok(x, store_list(x->s, x->a, C_LEASES, &q, &page, &x->st));
     assert_non_null(page.cursor);
     q.cursor = page.cursor;
-    ok(x, store_list(x->s, x->a, C_META, &q, &page, &x->st));
+    ok(x, store_list(x->s, x->a, C_LEASES, &q, &page, &x->st));
     assert_int_equal(page.items->len, 0);
     assert_null(page.cursor);
 }
@@ -570,14 +573,14 @@ static void finding_gives_the_first_in_order(void **state) {
     struct store_query q = {.sort = {{"n", true}}};
     const struct value *doc = NULL;
 
-    assert_int_equal(store_find(x->s, x->a, C_META, &q, &doc, &x->st), 1);
-    put(x, C_META, "{'id':'a','n':1}");
-    put(x, C_META, "{'id':'b','n':3}");
-    put(x, C_META, "{'id':'c','n':2}");
-    ok(x, store_find(x->s, x->a, C_META, &q, &doc, &x->st));
+    assert_int_equal(store_find(x->s, x->a, C_LEASES, &q, &doc, &x->st), 1);
+    put(x, C_LEASES, "{'id':'a','n':1}");
+    put(x, C_LEASES, "{'id':'b','n':3}");
+    put(x, C_LEASES, "{'id':'c','n':2}");
+    ok(x, store_find(x->s, x->a, C_LEASES, &q, &doc, &x->st));
     assert_string_equal(value_get_string(doc, "id", ""), "b");
     q.where = store_cmp(x->a, STORE_GT, "n", json(x, "3"));
-    assert_int_equal(store_find(x->s, x->a, C_META, &q, &doc, &x->st), 1);
+    assert_int_equal(store_find(x->s, x->a, C_LEASES, &q, &doc, &x->st), 1);
 }
 
 /* ---- Uniqueness ---- */
@@ -585,11 +588,11 @@ static void finding_gives_the_first_in_order(void **state) {
 static void ids_are_unique_in_a_collection(void **state) {
     struct ctx *x = *state;
 
-    put(x, C_META, "{'id':'a','v':1}");
-    conflict(x, store_insert(x->s, C_META, json(x, "{'id':'a','v':2}"), &x->st), "meta",
-             "id");
+    put(x, C_LEASES, "{'id':'a','v':1}");
+    conflict(x, store_insert(x->s, C_LEASES, json(x, "{'id':'a','v':2}"), &x->st),
+             "leases", "id");
     put(x, C_ORGS, "{'id':'a'}");
-    assert_string_equal(stored(x, C_META, "a"), "{\"id\":\"a\",\"v\":1}");
+    assert_string_equal(stored(x, C_LEASES, "a"), "{\"id\":\"a\",\"v\":1}");
 }
 
 static void unique_rules_hold_on_every_kind_of_write(void **state) {
@@ -693,14 +696,14 @@ static void claiming_takes_the_first_in_order(void **state) {
                                   .increment = json(x, "{'attempt':1}")};
     const struct value *doc;
 
-    put(x, C_META, "{'id':'a','at':2,'state':'ready'}");
-    put(x, C_META, "{'id':'b','at':1,'state':'ready'}");
-    ok(x, store_claim(x->s, x->a, C_META, &q, &change, &doc, &x->st));
+    put(x, C_LEASES, "{'id':'a','at':2,'state':'ready'}");
+    put(x, C_LEASES, "{'id':'b','at':1,'state':'ready'}");
+    ok(x, store_claim(x->s, x->a, C_LEASES, &q, &change, &doc, &x->st));
     assert_string_equal(text_of(x, doc),
                         "{\"id\":\"b\",\"at\":1,\"state\":\"taken\",\"attempt\":1}");
-    ok(x, store_claim(x->s, NULL, C_META, &q, &change, NULL, &x->st));
-    assert_int_equal(store_claim(x->s, x->a, C_META, &q, &change, &doc, &x->st), 1);
-    assert_string_equal(stored(x, C_META, "a"),
+    ok(x, store_claim(x->s, NULL, C_LEASES, &q, &change, NULL, &x->st));
+    assert_int_equal(store_claim(x->s, x->a, C_LEASES, &q, &change, &doc, &x->st), 1);
+    assert_string_equal(stored(x, C_LEASES, "a"),
                         "{\"id\":\"a\",\"at\":2,\"state\":\"taken\",\"attempt\":1}");
 }
 
@@ -724,7 +727,7 @@ static void *claim_all(void *arg) {
     int rc;
 
     st_init(&st, a);
-    while ((rc = store_claim(me->s, NULL, C_META, &q, &change, NULL, &st)) == 0)
+    while ((rc = store_claim(me->s, NULL, C_LEASES, &q, &change, NULL, &st)) == 0)
         me->claimed++;
     me->failed = rc < 0;
     arena_free(&a);
@@ -743,7 +746,7 @@ static void two_claimers_never_get_the_same_document(void **state) {
     for (int i = 0; i < CLAIMS; i++)
         array_push(&b, value_obj(x->a, "id", value_stringf(x->a, "%d", i), "n",
                                  value_number(x->a, i), NULL));
-    ok(x, store_insert_many(x->s, C_META, array_end(&b), &x->st));
+    ok(x, store_insert_many(x->s, C_LEASES, array_end(&b), &x->st));
     for (int i = 0; i < CLAIMERS; i++) {
         claimers[i].s = x->s;
         assert_int_equal(pthread_create(&threads[i], NULL, claim_all, &claimers[i]), 0);
@@ -754,7 +757,7 @@ static void two_claimers_never_get_the_same_document(void **state) {
         total += claimers[i].claimed;
     }
     assert_int_equal(total, CLAIMS);
-    ok(x, store_count(x->s, C_META, store_eq(x->a, "times", json(x, "1")), &n, &x->st));
+    ok(x, store_count(x->s, C_LEASES, store_eq(x->a, "times", json(x, "1")), &n, &x->st));
     assert_int_equal(n, CLAIMS);
 }
 

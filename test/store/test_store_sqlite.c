@@ -1,0 +1,301 @@
+/*
+ * The contract on SQLite, and what only a file can show: reopening, other versions,
+ * damage, changed rules, two processes.
+ */
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "../cmocka_all.h"
+#include "base/arena.h"
+#include "base/status.h"
+#include "contract/store_contract.h"
+#include "store/store.h"
+#include "value/value.h"
+
+static char dir[64], path[128];
+static struct arena *arena;
+static struct status st;
+
+static int remove_entry(const char *name, const struct stat *info, int type,
+                        struct FTW *ftw) {
+    (void)info;
+    (void)type;
+    (void)ftw;
+    return remove(name);
+}
+
+static void clean(void) {
+    nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void make_dir(void) {
+    strcpy(dir, "/tmp/test-store-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/m.db", dir);
+}
+
+static struct store *open_again(void) {
+    struct store *s = NULL;
+
+    if (store_open_sqlite(path, &s, &st) < 0)
+        print_error("open: %s\n", st.message);
+    return s;
+}
+
+static struct store *open_new(void) {
+    if (!arena)
+        arena = arena_new(0);
+    st_init(&st, arena);
+    make_dir();
+    return open_again();
+}
+
+static int setup(void **state) {
+    (void)state;
+    arena = arena_new(0);
+    st_init(&st, arena);
+    make_dir();
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    clean();
+    arena_free(&arena);
+    return 0;
+}
+
+static void put(struct store *s, enum collection c, const char *id, const char *key) {
+    const struct value *doc =
+        value_obj(arena, "id", value_string(arena, id), "workspaceId",
+                  value_string(arena, "w"), "key", value_string(arena, key), NULL);
+
+    assert_int_equal(store_insert(s, c, doc, &st), 0);
+}
+
+static void sql(const char *text) {
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", text, sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+static int sql_number(const char *text) {
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    int n;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, text, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    n = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return n;
+}
+
+static void what_was_written_is_there_after_reopening(void **state) {
+    struct store *s = open_again();
+    const struct value *doc;
+    int64_t n;
+
+    (void)state;
+    put(s, C_ACTIONS, "a", "k");
+    assert_int_equal(store_counter_add(s, "n", 41, &n, &st), 0);
+    store_close(&s);
+    s = open_again();
+    assert_int_equal(store_get(s, arena, C_ACTIONS, "a", &doc, &st), 0);
+    assert_string_equal(value_get_string(doc, "key", ""), "k");
+    assert_int_equal(store_counter_add(s, "n", 1, &n, &st), 0);
+    assert_int_equal(n, 42);
+    assert_int_equal(store_get(s, arena, C_META, "schema", &doc, &st), 0);
+    assert_int_equal((int)value_get_number(doc, "format", 0), 1);
+    store_close(&s);
+}
+
+static void the_file_is_for_its_owner_only(void **state) {
+    struct store *s = open_again();
+    struct stat info;
+
+    (void)state;
+    put(s, C_ACTIONS, "a", "k");
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 077, 0);
+    store_close(&s);
+}
+
+static void a_newer_database_is_refused(void **state) {
+    struct store *s = open_again();
+
+    (void)state;
+    store_close(&s);
+    sql("PRAGMA user_version=99");
+    assert_int_equal(store_open_sqlite(path, &s, &st), -1);
+    assert_string_equal(st.key, "conflict");
+    assert_int_equal(sql_number("PRAGMA user_version"), 99);
+}
+
+static void a_database_of_another_program_is_refused(void **state) {
+    struct store *s = NULL;
+
+    (void)state;
+    sql("CREATE TABLE theirs(x)");
+    assert_int_equal(store_open_sqlite(path, &s, &st), -1);
+    assert_string_equal(st.key, "conflict");
+    assert_int_equal(sql_number("SELECT count(*) FROM sqlite_schema"), 1);
+}
+
+static void a_damaged_file_is_named(void **state) {
+    struct store *s = NULL;
+    FILE *f = fopen(path, "w");
+
+    (void)state;
+    for (int i = 0; i < 5000; i++)
+        fputs("this is no database ", f);
+    fclose(f);
+    assert_int_equal(store_open_sqlite(path, &s, &st), -1);
+    assert_string_equal(st.key, "damaged");
+    assert_non_null(strstr(st.message, path));
+}
+
+static void damage_inside_is_an_error_not_an_answer(void **state) {
+    struct store *s = open_again();
+    const struct value *doc;
+    struct stat info;
+    char junk[4096];
+    FILE *f;
+
+    (void)state;
+    for (int i = 0; i < 200; i++)
+        put(s, C_ACTIONS, arena_printf(arena, "%d", i), arena_printf(arena, "k%d", i));
+    store_close(&s);
+    assert_int_equal(stat(path, &info), 0);
+    memset(junk, 0x5a, sizeof(junk));
+    f = fopen(path, "r+");
+    for (long at = 8 * 4096; at + 4096 <= info.st_size; at += 4096) {
+        fseek(f, at, SEEK_SET);
+        fwrite(junk, 1, sizeof(junk), f);
+    }
+    fclose(f);
+    s = NULL;
+    if (store_open_sqlite(path, &s, &st) == 0)
+        assert_int_equal(store_get(s, arena, C_ACTIONS, "100", &doc, &st), -1);
+    assert_string_equal(st.key, "damaged");
+    store_close(&s);
+}
+
+static void a_missing_directory_is_a_clear_error(void **state) {
+    struct store *s = NULL;
+
+    (void)state;
+    assert_int_equal(
+        store_open_sqlite(arena_printf(arena, "%s/no/such/m.db", dir), &s, &st), -1);
+    assert_string_equal(st.key, "unavailable");
+}
+
+static void changed_rules_rebuild_the_table(void **state) {
+    struct store *s = open_again();
+    struct store_query q = {.where = store_eq_text(arena, "key", "k7")};
+    const struct value *doc;
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        put(s, C_ACTIONS, arena_printf(arena, "%d", i), arena_printf(arena, "k%d", i));
+    store_close(&s);
+    /* as if an older version had had no column and no index for keys */
+    sql("DROP INDEX \"actions:unique:key\";"
+        "UPDATE actions SET \"f:key\"='stale';"
+        "UPDATE _schema SET ddl='older' WHERE name='actions'");
+    s = open_again();
+    assert_int_equal(store_find(s, arena, C_ACTIONS, &q, &doc, &st), 0);
+    assert_string_equal(value_get_string(doc, "id", ""), "7");
+    assert_int_equal(
+        store_insert(s, C_ACTIONS,
+                     value_merge(arena, doc,
+                                 value_obj(arena, "id", value_string(arena, "x"), NULL)),
+                     &st),
+        -1);
+    assert_string_equal(st.key, "already_exists");
+    store_close(&s);
+    assert_int_equal(sql_number("SELECT count(*) FROM pragma_integrity_check WHERE "
+                                "integrity_check<>'ok'"),
+                     0);
+}
+
+enum { EACH = 150 };
+
+/* Both processes claim and count on one file. */
+static int share(int number) {
+    struct store *s = open_again();
+    struct store_query q = {.where = store_cmp(arena, STORE_ABSENT, "owner", NULL)};
+    struct store_change change = {
+        .set = value_obj(arena, "owner", value_number(arena, number), NULL),
+        .increment = value_obj(arena, "times", value_number(arena, 1), NULL)};
+    int64_t n;
+    int rc = 0;
+
+    for (int i = 0; i < EACH && rc == 0; i++)
+        rc = store_counter_add(s, "shared", 1, &n, &st);
+    while (rc == 0)
+        rc = store_claim(s, NULL, C_LEASES, &q, &change, NULL, &st);
+    store_close(&s);
+    return rc == 1 ? 0 : 1;
+}
+
+static void two_processes_share_one_file(void **state) {
+    struct store *s = open_again();
+    uint64_t once;
+    int64_t n;
+    pid_t child;
+    int status;
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        put(s, C_LEASES, arena_printf(arena, "%d", i), "k");
+    store_close(&s);
+    child = fork();
+    if (child == 0)
+        _exit(share(1));
+    assert_int_equal(share(2), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    s = open_again();
+    assert_int_equal(store_counter_add(s, "shared", 0, &n, &st), 0);
+    assert_int_equal(n, 2 * EACH);
+    assert_int_equal(store_count(s, C_LEASES,
+                                 store_eq(arena, "times", value_number(arena, 1)), &once,
+                                 &st),
+                     0);
+    assert_int_equal(once, 100);
+    store_close(&s);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_written_is_there_after_reopening),
+        TEST(the_file_is_for_its_owner_only),
+        TEST(a_newer_database_is_refused),
+        TEST(a_database_of_another_program_is_refused),
+        TEST(a_damaged_file_is_named),
+        TEST(damage_inside_is_an_error_not_an_answer),
+        TEST(a_missing_directory_is_a_clear_error),
+        TEST(changed_rules_rebuild_the_table),
+        TEST(two_processes_share_one_file),
+    };
+    int failed = cmocka_run_group_tests_name("file", tests, NULL, NULL);
+
+    failed += store_contract_run("sqlite", open_new, clean);
+    arena_free(&arena);
+    return failed;
+}
