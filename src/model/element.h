@@ -124,6 +124,9 @@ struct element_domain {
      */
     const struct value *(*follow)(struct arena *a, const struct value *parent,
                                   const struct value *child);
+    /* Undoes parts of a customisation, as the body of a reset says. */
+    const struct value *(*reset)(struct arena *a, const struct value *parent,
+                                 const struct value *child, const struct value *what);
     /* Adjusts a child after an edit by a request: flags of customised parts. */
     const struct value *(*customise)(struct arena *a, const struct value *before,
                                      const struct value *after);

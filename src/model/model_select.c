@@ -1,0 +1,558 @@
+/*
+ * model_select.c - from what a request names to one element.
+ *
+ * Three steps: the base (an element of the upper layers, or directly an instance by id),
+ * the owner (a connection or customer, when the request names or needs one), and then the
+ * owner's instance of the base. A key that names several elements is an error, never the
+ * first match.
+ */
+#include "model_priv.h"
+
+#include <string.h>
+
+#include "auth/auth.h"
+#include "base/arena.h"
+#include "base/status.h"
+#include "deps/deps.h"
+
+/* Longest selector that is looked up at all. */
+#define MAX_SELECTOR 1024
+
+static bool is_customer(const struct model_view *v) {
+    return v->caller && !v->caller->is_admin;
+}
+
+static int not_found(const char *title, const char *what, struct status *st) {
+    return st_fail(st, ST_BAD_REQUEST, "not_found", "%s \"%s\" not found", title, what);
+}
+
+static const char *what_was_named(const struct model_selector *s) {
+    const char *const all[] = {s->text,          s->id,         s->key,
+                               s->uuid,          s->parent_id,  s->parent_key,
+                               s->connection_id, s->connection, s->integration_key};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] && *all[i])
+            return all[i];
+    return "";
+}
+
+/* Instances of others do not exist for a customer. */
+static bool may_see(const struct model_view *v, const struct value *doc) {
+    if (!is_customer(v) || !(model_layer(doc) & (LAYER_INSTANCE)))
+        return true;
+    return v->caller->customer_id &&
+           value_equals_text(value_get(doc, "userId"), v->caller->customer_id);
+}
+
+/* ---- Integrations, connections, customers ---- */
+
+static int find_integration(struct model_view *v, const char *id, const char *key,
+                            const struct value **ret_doc, struct status *st) {
+    int rc = 1;
+
+    if (id)
+        rc = model_get(v, EL_INTEGRATION, id, ret_doc, st);
+    if (rc == 1 && key)
+        rc = model_find_key(v, EL_INTEGRATION, NULL, key, true, ret_doc, st);
+    return rc;
+}
+
+int model_resolve_integration(struct model_view *v, const char *id_or_key,
+                              const struct value **ret_doc, struct status *st) {
+    int rc = strlen(id_or_key) > MAX_SELECTOR
+                 ? 1
+                 : find_integration(v, id_or_key, id_or_key, ret_doc, st);
+
+    if (rc == 1)
+        rc = model_find_uuid(v, EL_INTEGRATION, id_or_key, ret_doc, st);
+    return rc == 1 ? not_found("Integration", id_or_key, st) : rc;
+}
+
+/* The integration that a selector names in any way. 1: it names none. */
+static int selected_integration(struct model_view *v, const struct model_selector *s,
+                                const struct value **ret_doc, struct status *st) {
+    int rc;
+
+    if (s->integration)
+        return model_resolve_integration(v, s->integration, ret_doc, st);
+    if (!s->integration_id && !s->integration_key)
+        return 1;
+    rc = find_integration(v, s->integration_id, s->integration_key, ret_doc, st);
+    return rc == 1 ? not_found("Integration",
+                               s->integration_id ? s->integration_id : s->integration_key,
+                               st)
+                   : rc;
+}
+
+int model_resolve_customer(struct model_view *v, const char *user_id, const char **ret_id,
+                           struct status *st) {
+    const struct value *doc;
+    int rc;
+
+    if (is_customer(v) || !user_id) {
+        if (!v->caller || !v->caller->customer_id)
+            return st_fail(st, ST_BAD_REQUEST, NULL,
+                           "name a customer by userId, or use a customer's token");
+        *ret_id = v->caller->customer_id;
+        return 0;
+    }
+    rc = auth_find_customer(v->deps, v->arena, v->workspace_id, user_id, &doc, st);
+    if (rc == 1)
+        return not_found("Customer", user_id, st);
+    if (rc == 0)
+        *ret_id = doc_id(doc);
+    return rc;
+}
+
+/* Connections of the workspace that match, of the caller's customer only. */
+static int find_connection(struct model_view *v, const struct model_selector *s,
+                           const char *member, const char *text,
+                           const struct value **ret_doc, struct status *st) {
+    struct arena *a = v->arena;
+    const char *customer =
+        is_customer(v) ? v->caller->customer_id
+        : s->user_id   ? s->user_id
+                       : (v->caller ? v->caller->customer_id : NULL);
+    const struct store_filter *where =
+        store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
+                  store_eq_text(a, member, text),
+                  store_cmp(a, STORE_ABSENT, "archivedAt", NULL), NULL);
+    struct store_query q = {.where = where, .sort = {{"id", false}}, .limit = 2};
+    struct store_page page = {0};
+
+    if (is_customer(v) && !customer)
+        return 1;
+    if (customer) {
+        const char *id;
+        if (s->user_id && !is_customer(v)) {
+            if (model_resolve_customer(v, s->user_id, &id, st) < 0)
+                return -1;
+            customer = id;
+        }
+        q.where = store_and(a, where, store_eq_text(a, "userId", customer), NULL);
+    }
+    if (store_list(v->deps->store, a, C_CONNECTIONS, &q, &page, st) < 0)
+        return -1;
+    if (!value_items_count(page.items))
+        return 1;
+    if (!customer && page.items->len > 1)
+        return st_fail(st, ST_BAD_REQUEST, NULL,
+                       "\"%s\" names connections of several customers; give connectionId "
+                       "or userId",
+                       text);
+    *ret_doc = value_at(page.items, 0);
+    return 0;
+}
+
+static int connection_by_id(struct model_view *v, const char *id,
+                            const struct value **ret_doc, struct status *st) {
+    int rc = model_get_other(v, C_CONNECTIONS, id, ret_doc, st);
+
+    if (rc == 0 && is_customer(v) &&
+        (!v->caller->customer_id ||
+         !value_equals_text(value_get(*ret_doc, "userId"), v->caller->customer_id)))
+        return 1;
+    return rc;
+}
+
+static int default_connection(struct model_view *v, const struct model_selector *s,
+                              const char *id_or_key, const struct value **ret_doc,
+                              struct status *st) {
+    const struct value *integration;
+    int rc = find_integration(v, id_or_key, id_or_key, &integration, st);
+
+    return rc ? rc
+              : find_connection(v, s, "integrationId", doc_id(integration), ret_doc, st);
+}
+
+int model_resolve_connection(struct model_view *v, const struct model_selector *s,
+                             const struct value **ret_doc, struct status *st) {
+    const char *named = NULL;
+    int rc = 1;
+
+    if (s->connection) {
+        named = s->connection;
+        rc = connection_by_id(v, named, ret_doc, st);
+        if (rc == 1)
+            rc = find_connection(v, s, "key", named, ret_doc, st);
+        if (rc == 1)
+            rc = default_connection(v, s, named, ret_doc, st);
+    } else if (s->connection_id) {
+        named = s->connection_id;
+        rc = connection_by_id(v, named, ret_doc, st);
+    } else if (s->connection_key) {
+        named = s->connection_key;
+        rc = find_connection(v, s, "key", named, ret_doc, st);
+    } else if (s->integration || s->integration_id || s->integration_key) {
+        named = s->integration      ? s->integration
+                : s->integration_id ? s->integration_id
+                                    : s->integration_key;
+        rc = default_connection(v, s, named, ret_doc, st);
+    }
+    return rc == 1 && named ? not_found("Connection", named, st) : rc;
+}
+
+/* ---- The base ---- */
+
+static int ambiguous(const struct element_type *t, const char *key, struct status *st) {
+    return st_fail(st, ST_BAD_REQUEST, NULL,
+                   "%s key \"%s\" exists in several integrations: name one by "
+                   "integrationKey, or write \"<integrationKey>.%s\"",
+                   t->title, key, key);
+}
+
+/* The only integration-level element of that key; bad_request when there are several. */
+static int find_only(struct model_view *v, const struct element_type *t, const char *key,
+                     const struct value **ret_doc, struct status *st) {
+    struct arena *a = v->arena;
+    struct store_query q = {
+        .where = store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
+                           store_eq_text(a, "key", key),
+                           store_eq_text(a, "layer", layer_name(LAYER_INTEGRATION)),
+                           store_cmp(a, STORE_ABSENT, "archivedAt", NULL), NULL),
+        .sort = {{"id", true}},
+        .limit = 2};
+    struct store_page page = {0};
+
+    if (!(t->layers & LAYER_INTEGRATION))
+        return 1;
+    if (store_list(v->deps->store, a, t->collection, &q, &page, st) < 0)
+        return -1;
+    if (value_items_count(page.items) > 1)
+        return ambiguous(t, key, st);
+    if (!value_items_count(page.items))
+        return 1;
+    *ret_doc = model_view_add(v, t->id, value_at(page.items, 0))->now;
+    return 0;
+}
+
+/* By key in an integration, or without one among universal elements and then all. */
+static int base_by_key(struct model_view *v, const struct element_type *t,
+                       const struct value *integration, const char *key, bool fall_back,
+                       const struct value **ret_doc, struct status *st) {
+    int rc;
+
+    if (integration && t->layers & LAYER_INTEGRATION) {
+        rc = model_find_key(v, t->id, doc_id(integration), key, false, ret_doc, st);
+        if (rc == 1 && fall_back)
+            rc = model_find_key(v, t->id, NULL, key, false, ret_doc, st);
+        if (rc == 1)
+            rc = model_find_key(v, t->id, doc_id(integration), key, true, ret_doc, st);
+        return rc;
+    }
+    rc = model_find_key(v, t->id, NULL, key, false, ret_doc, st);
+    if (rc == 1)
+        rc = find_only(v, t, key, ret_doc, st);
+    if (rc == 1)
+        rc = model_find_key(v, t->id, NULL, key, true, ret_doc, st);
+    return rc;
+}
+
+/* "<integrationKey>.<idOrKey>"; keys may hold dots, so each dot is tried. */
+static int base_by_qualified_key(struct model_view *v, const struct element_type *t,
+                                 const char *text, bool fall_back,
+                                 const struct value **ret_doc, struct status *st) {
+    int tries = 0;
+
+    if (!(t->layers & LAYER_INTEGRATION))
+        return 1;
+    for (const char *dot = strchr(text, '.'); dot && tries < 8;
+         dot = strchr(dot + 1, '.'), tries++) {
+        const char *head = arena_memdup(v->arena, text, (size_t)(dot - text));
+        const struct value *integration;
+        int rc = find_integration(v, NULL, head, &integration, st);
+        if (rc == 0)
+            rc = base_by_key(v, t, integration, dot + 1, fall_back, ret_doc, st);
+        if (rc != 1)
+            return rc;
+    }
+    return 1;
+}
+
+static int base_by_text(struct model_view *v, const struct element_type *t,
+                        const struct value *integration, const char *text, bool fall_back,
+                        const struct value **ret_doc, struct status *st) {
+    int rc = model_get(v, t->id, text, ret_doc, st);
+
+    if (rc == 1)
+        rc = base_by_key(v, t, integration, text, fall_back, ret_doc, st);
+    if (rc == 1)
+        rc = base_by_qualified_key(v, t, text, fall_back, ret_doc, st);
+    return rc;
+}
+
+/* The copy of a universal element in an integration, if there is one. */
+static int lower(struct model_view *v, const struct element_type *t,
+                 const struct value *integration, const struct value **doc,
+                 struct status *st) {
+    const struct value *own;
+    int rc;
+
+    if (!integration || model_layer(*doc) != LAYER_UNIVERSAL || !doc_text(*doc, "key") ||
+        !(t->layers & LAYER_INTEGRATION))
+        return 0;
+    rc = model_find_key(v, t->id, doc_id(integration), doc_text(*doc, "key"), false, &own,
+                        st);
+    if (rc == 0)
+        *doc = own;
+    return rc < 0 ? -1 : 0;
+}
+
+static int find_base(struct model_view *v, const struct element_type *t,
+                     const struct model_selector *s, const struct value *integration,
+                     bool fall_back, const struct value **ret_doc, struct status *st) {
+    const struct element_type *p = element_type(t->parent_type);
+    int rc = 1;
+
+    if (s->text && t->parent_type == t->id)
+        return base_by_text(v, t, integration, s->text, fall_back, ret_doc, st);
+    if (s->text)
+        return model_get(v, t->id, s->text, ret_doc, st);
+    if (s->id)
+        return model_get(v, t->id, s->id, ret_doc, st);
+    if (s->uuid)
+        return model_find_uuid(v, t->id, s->uuid, ret_doc, st);
+    if (s->parent_id)
+        rc = model_get(v, p->id, s->parent_id, ret_doc, st);
+    else if (s->parent_key || (s->key && t->parent_type == t->id))
+        rc = base_by_text(v, p, integration, s->parent_key ? s->parent_key : s->key,
+                          fall_back, ret_doc, st);
+    return rc;
+}
+
+/* ---- The instance ---- */
+
+static bool is_instance_of(const struct element_type *t, const struct value *doc) {
+    return t->parent_type == t->id && (model_layer(doc) & (LAYER_INSTANCE));
+}
+
+/* Makes the missing instance; another request may do the same at the same time. */
+static int make_instance(struct model_view *v, const struct element_type *t,
+                         const struct model_scope *scope, const struct value **ret_doc,
+                         struct status *st) {
+    const char *owner = scope->connection ? doc_id(scope->connection) : scope->customer_id;
+    struct model_view *fresh;
+    int rc;
+
+    if (!model_is_live(scope->parent))
+        return not_found(t->title, value_get_string(scope->parent, "key", ""), st);
+    if (scope->connection && !model_is_live(scope->connection))
+        return not_found("Connection", doc_id(scope->connection), st);
+    if (model_create(v, t->id, scope, &value_empty_object, ret_doc, st) < 0)
+        return -1;
+    if (model_commit(v, st) == 0)
+        return model_get(v, t->id, doc_id(*ret_doc), ret_doc, st);
+    if (!st->key || strcmp(st->key, "already_exists") != 0)
+        return -1;
+    st_clear(st);
+    fresh = model_view_new(v->deps, v->arena, v->caller, v->workspace_id);
+    rc = model_find_instance(fresh, t->id, doc_id(scope->parent), owner,
+                             scope->instance_key, ret_doc, st);
+    return rc == 1 ? not_found(t->title, owner, st) : rc;
+}
+
+static int instance_of(struct model_view *v, const struct element_type *t,
+                       const struct model_selector *s, const struct value *base,
+                       const struct value *connection, const char *customer,
+                       const struct value **ret_doc, struct status *st) {
+    const char *owner = connection ? doc_id(connection) : customer;
+    int rc = model_find_instance(v, t->id, doc_id(base), owner, s->instance_key, ret_doc,
+                                 st);
+
+    /* It may have been made from the universal element before the integration had one. */
+    if (rc == 1 && t->universal_field && doc_text(base, t->universal_field))
+        rc = model_find_instance(v, t->id, doc_text(base, t->universal_field), owner,
+                                 s->instance_key, ret_doc, st);
+    if (rc != 1)
+        return rc;
+    if (!s->auto_create)
+        return not_found(t->title, what_was_named(s), st);
+    return make_instance(v, t,
+                         &(struct model_scope){.connection = connection,
+                                               .customer_id = connection ? NULL
+                                                                         : customer,
+                                               .parent = base,
+                                               .instance_key = s->instance_key},
+                         ret_doc, st);
+}
+
+/* An instance without a parent: made on one connection, found by its own key. */
+static int own_instance(struct model_view *v, const struct element_type *t,
+                        const struct model_selector *s, const struct value *connection,
+                        const struct value **ret_doc, struct status *st) {
+    const char *key = s->text ? s->text : s->key ? s->key : s->parent_key;
+
+    if (!connection || !key || t->parent_type != t->id)
+        return 1;
+    return model_find_instance(v, t->id, arena_printf(v->arena, "key=%s", key),
+                               doc_id(connection), s->instance_key, ret_doc, st);
+}
+
+/* Archived instances are still found, for reading and restoring. */
+static int archived_instance(struct model_view *v, const struct element_type *t,
+                             const struct value *base, const char *owner,
+                             const char *instance_key, const struct value **ret_doc,
+                             struct status *st) {
+    struct arena *a = v->arena;
+    enum layer layer = t->layers & LAYER_CONNECTION ? LAYER_CONNECTION : LAYER_CUSTOMER;
+    struct store_query q = {
+        .where = store_and(
+            a, store_eq_text(a, "workspaceId", v->workspace_id),
+            store_eq_text(a, "slot",
+                          model_instance_slot(a, layer, owner, doc_id(base), instance_key)),
+            NULL),
+        .sort = {{"id", true}}};
+    const struct value *doc;
+    int rc = store_find(v->deps->store, a, t->collection, &q, &doc, st);
+
+    if (rc == 0)
+        *ret_doc = model_view_add(v, t->id, doc)->now;
+    return rc;
+}
+
+static int check_lengths(const struct model_selector *s, struct status *st) {
+    const char *const all[] = {s->text,          s->id,
+                               s->key,           s->uuid,
+                               s->integration,   s->integration_id,
+                               s->integration_key, s->connection,
+                               s->connection_id, s->connection_key,
+                               s->instance_key,  s->parent_id,
+                               s->parent_key,    s->user_id};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] && strlen(all[i]) > MAX_SELECTOR)
+            return st_fail(st, ST_BAD_REQUEST, "not_found",
+                           "a selector can't be longer than %d bytes", MAX_SELECTOR);
+    return 0;
+}
+
+static bool wants_instance(const struct element_type *t, const struct model_selector *s) {
+    if (!(t->layers & (LAYER_INSTANCE)) || s->layer == LAYER_UNIVERSAL ||
+        s->layer == LAYER_INTEGRATION)
+        return false;
+    return s->instance_only || s->connection || s->connection_id || s->connection_key ||
+           s->layer & (LAYER_INSTANCE);
+}
+
+static int resolve_instance(struct model_view *v, const struct element_type *t,
+                            const struct model_selector *s, const struct value **ret_doc,
+                            struct status *st) {
+    const struct value *connection = NULL, *integration = NULL, *base;
+    const char *customer = NULL;
+    int rc;
+
+    /* An id alone names the instance itself. */
+    if ((s->id || s->text) && !s->parent_id && !s->parent_key) {
+        rc = model_get(v, t->id, s->id ? s->id : s->text, &base, st);
+        if (rc < 0)
+            return -1;
+        if (rc == 0 && (is_instance_of(t, base) || t->parent_type != t->id)) {
+            *ret_doc = base;
+            return may_see(v, base) ? 0 : not_found(t->title, what_was_named(s), st);
+        }
+    }
+    if (t->layers & LAYER_CONNECTION) {
+        rc = model_resolve_connection(v, s, &connection, st);
+        if (rc < 0)
+            return -1;
+        if (rc == 1)
+            connection = NULL;
+    } else if (model_resolve_customer(v, s->user_id, &customer, st) < 0) {
+        return -1;
+    }
+    if (connection && doc_text(connection, "integrationId") &&
+        find_integration(v, doc_text(connection, "integrationId"), NULL, &integration,
+                         st) < 0)
+        return -1;
+    rc = find_base(v, t, s, integration, true, &base, st);
+    if (rc == 1) {
+        rc = own_instance(v, t, s, connection, ret_doc, st);
+        return rc == 1 ? not_found(t->title, what_was_named(s), st) : rc;
+    }
+    if (rc < 0)
+        return -1;
+    if (t->layers & LAYER_CONNECTION && !connection) {
+        /* The element's own integration tells which connection is meant. */
+        struct model_selector again = *s;
+        again.integration_id = doc_text(base, "integrationId");
+        if (!again.integration_id)
+            return st_fail(st, ST_BAD_REQUEST, NULL,
+                           "name the connection: give connectionId, connectionKey or "
+                           "integrationKey");
+        if (model_resolve_connection(v, &again, &connection, st) < 0)
+            return -1;
+    }
+    if (is_instance_of(t, base))
+        return not_found(t->title, what_was_named(s), st);
+    if (t->parent_type == t->id && lower(v, t, integration, &base, st) < 0)
+        return -1;
+    if (connection && doc_text(base, "integrationId") &&
+        !model_same_member(base, connection, "integrationId"))
+        return st_fail(st, ST_BAD_REQUEST, NULL,
+                       "%s \"%s\" belongs to another integration than the connection",
+                       t->title, what_was_named(s));
+    if (!s->auto_create) {
+        const char *owner = connection ? doc_id(connection) : customer;
+        rc = instance_of(v, t, s, base, connection, customer, ret_doc, st);
+        if (rc == 0 || !st->key || strcmp(st->key, "not_found") != 0)
+            return rc;
+        st_clear(st);
+        rc = archived_instance(v, t, base, owner, s->instance_key, ret_doc, st);
+        return rc == 1 ? not_found(t->title, what_was_named(s), st) : rc;
+    }
+    return instance_of(v, t, s, base, connection, customer, ret_doc, st);
+}
+
+static int update_to_latest(struct model_view *v, const struct element_type *t,
+                            const struct value **doc, struct status *st) {
+    if (!model_is_live(*doc))
+        return 0;
+    if (model_setup(v, t->id, *doc, doc, st) < 0 || model_commit(v, st) < 0)
+        return -1;
+    return model_get(v, t->id, doc_id(*doc), doc, st);
+}
+
+/* What a request names inside of an integration is not found in another one. */
+static bool is_of_integration(const struct element_type *t, const struct model_selector *s,
+                              const struct value *integration, const struct value *doc) {
+    if (!integration || !(t->layers & LAYER_INTEGRATION))
+        return true;
+    if (model_layer(doc) == LAYER_UNIVERSAL)
+        return s->fall_back;
+    return value_equals_text(value_get(doc, "integrationId"), doc_id(integration));
+}
+
+int model_resolve(struct model_view *v, enum element_id type,
+                  const struct model_selector *s, const struct value **ret_doc,
+                  struct status *st) {
+    const struct element_type *t = element_type(type);
+    const struct value *integration = NULL, *doc;
+    int rc;
+
+    if (check_lengths(s, st) < 0)
+        return -1;
+    if (wants_instance(t, s)) {
+        if (resolve_instance(v, t, s, &doc, st) < 0)
+            return -1;
+        if (s->auto_update && update_to_latest(v, t, &doc, st) < 0)
+            return -1;
+        *ret_doc = doc;
+        return 0;
+    }
+    rc = selected_integration(v, s, &integration, st);
+    if (rc < 0)
+        return -1;
+    rc = find_base(v, t, s, rc == 0 ? integration : NULL, s->fall_back, &doc, st);
+    if (rc < 0)
+        return -1;
+    if (rc == 1 || !may_see(v, doc))
+        return not_found(t->title, what_was_named(s), st);
+    if (s->layer != LAYER_UNIVERSAL && !s->id && lower(v, t, integration, &doc, st) < 0)
+        return -1;
+    if ((s->layer && model_layer(doc) != s->layer) ||
+        !is_of_integration(t, s, integration, doc))
+        return not_found(t->title, what_was_named(s), st);
+    *ret_doc = doc;
+    return 0;
+}
