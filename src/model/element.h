@@ -130,7 +130,10 @@ struct element_domain {
     /* Adjusts a child after an edit by a request: flags of customised parts. */
     const struct value *(*customise)(struct arena *a, const struct value *before,
                                      const struct value *after);
-    /* Adds members that are computed when it is served. */
+    /* Adds members that are computed whenever it is served, also in joins. */
+    int (*serve)(struct model_view *v, const struct value *doc,
+                 struct object_builder *out, struct status *st);
+    /* The same, but only where the element itself is asked for. */
     int (*render)(struct model_view *v, const struct value *doc,
                   struct object_builder *out, struct status *st);
 };

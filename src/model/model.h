@@ -186,10 +186,14 @@ void model_report_error(struct model_report *r, const char *type, const char *fm
 /*
  * The element uses another one, by id or by key in its own scope (connection, then
  * integration, then universal). Records the dependency; adds a dependency_error when the
- * other is missing or not available.
+ * other is missing or not available. ret_doc (may be NULL): the other one, or NULL when
+ * there is none.
  */
 int model_report_depends(struct model_report *r, enum element_id type, const char *id,
-                         const char *key, struct status *st);
+                         const char *key, const struct value **ret_doc,
+                         struct status *st);
+/* Sets a server-side member of the element; undefined removes it. */
+void model_report_set(struct model_report *r, const char *member, const struct value *v);
 
 /* ---- Serving ---- */
 

@@ -43,6 +43,7 @@ struct model_report {
     const struct value *doc;
     struct array_builder errors, dependencies, refs;
     bool deactivated;
+    struct object_builder members; /* to set */
 };
 
 /* Text of members. */

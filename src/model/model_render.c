@@ -42,14 +42,31 @@ static const struct value *base_shape(struct arena *a, const struct value *doc) 
     return object_end(&b);
 }
 
+static int element_shape(struct model_view *v, enum element_id type,
+                         const struct value *doc, const struct value **ret_out,
+                         struct status *st) {
+    const struct element_domain *domain = element_type(type)->domain;
+    struct object_builder b;
+
+    object_begin(&b, v->arena, doc->len + 2);
+    copy_without(&b, doc, secret_members);
+    if (domain->serve && domain->serve(v, doc, &b, st) < 0)
+        return -1;
+    *ret_out = object_end(&b);
+    return 0;
+}
+
 static int join_element(struct model_view *v, enum element_id type, const char *id,
                         const char *member, struct object_builder *b, struct status *st) {
-    const struct value *doc;
+    const struct value *doc, *shape;
     int rc = id ? model_get(v, type, id, &doc, st) : 1;
 
-    if (rc == 0)
-        object_set(b, member, base_shape(v->arena, doc));
-    return rc < 0 ? -1 : 0;
+    if (rc)
+        return rc < 0 ? -1 : 0;
+    if (element_shape(v, type, doc, &shape, st) < 0)
+        return -1;
+    object_set(b, member, shape);
+    return 0;
 }
 
 static int join_other(struct model_view *v, enum collection c, const char *id,
@@ -88,12 +105,14 @@ static int add_applied(struct model_view *v, struct model_entry *e, void *ctx,
     const char *id = doc_text(e->now, "integrationId");
     int rc = id ? model_get(v, EL_INTEGRATION, id, &integration, st) : 1;
 
-    if (rc < 0)
+    const struct value *element, *joined;
+
+    if (rc)
+        return rc < 0 ? -1 : 0;
+    if (element_shape(v, e->type, e->now, &element, st) < 0 ||
+        element_shape(v, EL_INTEGRATION, integration, &joined, st) < 0)
         return -1;
-    if (rc == 0)
-        array_push(list, value_obj(v->arena, "element", base_shape(v->arena, e->now),
-                                   "integration", base_shape(v->arena, integration),
-                                   NULL));
+    array_push(list, value_obj(v->arena, "element", element, "integration", joined, NULL));
     return 0;
 }
 
@@ -152,6 +171,8 @@ int model_render(struct model_view *v, enum element_id type, const struct value 
     if (flags & MODEL_RENDER_JOINS && render_joins(v, t, doc, &b, st) < 0)
         return -1;
     if (flags & MODEL_RENDER_DETAILS && render_applied(v, t, doc, &b, st) < 0)
+        return -1;
+    if (t->domain->serve && t->domain->serve(v, doc, &b, st) < 0)
         return -1;
     if (t->domain->render && t->domain->render(v, doc, &b, st) < 0)
         return -1;

@@ -399,6 +399,7 @@ static int archived_instance(struct model_view *v, const struct element_type *t,
     struct store_query q = {
         .where = store_and(
             a, store_eq_text(a, "workspaceId", v->workspace_id),
+            store_eq_text(a, t->parent_field, doc_id(base)),
             store_eq_text(a, "slot",
                           model_instance_slot(a, layer, owner, doc_id(base), instance_key)),
             NULL),

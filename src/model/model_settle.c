@@ -210,8 +210,13 @@ static const char *ref_text(struct arena *a, enum element_id type, const char *h
     return arena_printf(a, "%s:%s:%s", element_type(type)->name, how, text);
 }
 
+void model_report_set(struct model_report *r, const char *member, const struct value *v) {
+    object_set(&r->members, member, v);
+}
+
 int model_report_depends(struct model_report *r, enum element_id type, const char *id,
-                         const char *key, struct status *st) {
+                         const char *key, const struct value **ret_doc,
+                         struct status *st) {
     const struct element_type *t = element_type(type);
     struct arena *a = r->view->arena;
     const struct value *doc = NULL;
@@ -225,6 +230,8 @@ int model_report_depends(struct model_report *r, enum element_id type, const cha
         return -1;
     if (rc == 1 && key && (rc = find_in_scope(r, type, key, &doc, st)) < 0)
         return -1;
+    if (ret_doc)
+        *ret_doc = rc == 0 ? doc : NULL;
     if (rc == 1) {
         add_error(r, "dependency_error",
                   arena_printf(a, "%s \"%s\" does not exist", t->title, key ? key : id),
@@ -313,6 +320,7 @@ static int evaluate(struct model_view *v, struct model_entry *e, struct status *
     array_begin(&r.errors, v->arena, 0);
     array_begin(&r.dependencies, v->arena, 0);
     array_begin(&r.refs, v->arena, 0);
+    object_begin(&r.members, v->arena, 0);
     if (inspect_integration(&r, st) < 0 || inspect_connection(&r, st) < 0 ||
         inspect_parent(&r, st) < 0 ||
         (t->domain->inspect && t->domain->inspect(v, e->now, &r, st) < 0))
@@ -320,6 +328,11 @@ static int evaluate(struct model_view *v, struct model_entry *e, struct status *
     object_begin(&b, v->arena, e->now->len + 5);
     object_set_all(&b, e->now);
     const struct value *errors = array_end(&r.errors);
+    for (VALUE_EACH_MEMBER(m, object_end(&r.members)))
+        if (value_is(&m->value, VALUE_UNDEFINED))
+            object_delete(&b, m->key, m->key_len);
+        else
+            object_set_len(&b, m->key, m->key_len, &m->value);
     object_set_string(&b, "state", errors->len ? "CONFIGURATION_ERROR" : "READY");
     object_set(&b, "errors", errors);
     object_set_bool(&b, "isDeactivated", r.deactivated);
@@ -526,11 +539,7 @@ int model_connector_changed(struct model_view *v, const struct value *connector,
         const char *text = doc_text(connector, members[i][1]);
         if (text &&
             model_view_each(v, EL_INTEGRATION,
-                            store_and(v->arena,
-                                      store_eq_text(v->arena, "workspaceId",
-                                                    v->workspace_id),
-                                      store_eq_text(v->arena, members[i][0], text), NULL),
-                            queue_it, NULL, st) < 0)
+                            store_eq_text(v->arena, members[i][0], text), queue_it, NULL, st) < 0)
             return -1;
     }
     return 0;

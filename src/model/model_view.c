@@ -220,7 +220,9 @@ int model_find_key(struct model_view *v, enum element_id type, const char *integ
 
     if (rc != 1 || !archived_too)
         return rc;
-    return find_where(v, type, store_eq_text(a, "slot", slot), ret_doc, st);
+    return find_where(
+        v, type, store_and(a, store_eq_text(a, "key", key), store_eq_text(a, "slot", slot), NULL),
+        ret_doc, st);
 }
 
 int model_find_uuid(struct model_view *v, enum element_id type, const char *uuid,
@@ -278,7 +280,8 @@ int model_view_each(struct model_view *v, enum element_id type,
                     void *ctx, struct status *st) {
     struct arena *a = v->arena;
     struct store_query q = {
-        .where = store_and(a, where, live(a), NULL),
+        .where = store_and(a, store_eq_text(a, "workspaceId", v->workspace_id), where,
+                           live(a), NULL),
         .sort = {{"id", false}},
         .limit = 500,
     };
@@ -290,8 +293,6 @@ int model_view_each(struct model_view *v, enum element_id type,
             0)
             return -1;
         for (VALUE_EACH_ITEM(doc, page.items)) {
-            if (!is_ours(v, doc))
-                continue;
             struct model_entry *e = model_view_add(v, type, doc);
             if (model_is_live(e->now) && fn(v, e, ctx, st) < 0)
                 return -1;
@@ -318,9 +319,7 @@ int model_view_load_all(struct model_view *v, struct status *st) {
     array_push(&upper, words[1]);
     const struct value *list = array_end(&upper);
     for (int t = 0; t < ELEMENT_COUNT; t++) {
-        const struct store_filter *where =
-            store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
-                      store_cmp(a, STORE_IN, "layer", list), NULL);
+        const struct store_filter *where = store_cmp(a, STORE_IN, "layer", list);
         if (model_view_each(v, t, where, keep, NULL, st) < 0)
             return -1;
     }

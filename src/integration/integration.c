@@ -1,0 +1,194 @@
+/*
+ * integration.c - an integration is a connector with parameters, in one workspace.
+ *
+ * What a connector says about itself (counts, auth type, parameters it needs) is copied at
+ * each evaluation. A connector that does not exist here is no reason to refuse the
+ * integration: workspaces are pushed before their connectors are. It is a `configuration`
+ * error, which spreads to everything inside.
+ */
+#include "model/model.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "crypto/crypto_seal.h"
+#include "deps/deps.h"
+#include "value/value.h"
+
+extern const struct element_domain integration_domain;
+
+static const struct element_field fields[] = {
+    {"logoUri", FIELD_TEXT, FIELD_EXPORT, NULL},
+    {"logoBase64", FIELD_TEXT, FIELD_EXPORT, NULL},
+    {"appUuid", FIELD_TEXT, FIELD_EXPORT, NULL},
+    {"oAuthCallbackUri", FIELD_URI, FIELD_EXPORT, NULL},
+    {"connectorId", FIELD_TEXT, FIELD_EXPORT, NULL},
+    {"connectorUuid", FIELD_TEXT, FIELD_EXPORT, NULL},
+    {"connectorKey", FIELD_TEXT, FIELD_EXPORT, NULL},
+    {"connectorVersion", FIELD_TEXT, FIELD_EXPORT, NULL},
+    {"parameters", FIELD_OBJECT, FIELD_SECRET, NULL},
+    {"optionsConfig", FIELD_OBJECT, FIELD_EXPORT, NULL},
+};
+
+/* Members that follow the connector: its name for them is the same, but for `type`. */
+static const struct {
+    const char *member, *of_connector;
+} mirrored[] = {
+    {"authType", "type"},
+    {"hasDocumentation", "hasDocumentation"},
+    {"hasOperations", "hasOperations"},
+    {"operationsCount", "operationsCount"},
+    {"hasData", "hasData"},
+    {"dataCollectionsCount", "dataCollectionsCount"},
+    {"hasEvents", "hasEvents"},
+    {"eventsCount", "eventsCount"},
+    {"hasGlobalWebhooks", "hasGlobalWebhooks"},
+    {"hasUdm", "hasUdm"},
+};
+
+/* ---- Connector ---- */
+
+static bool is_visible(const struct model_view *v, const struct value *connector) {
+    return value_equals_text(value_get(connector, "workspaceId"),
+                             model_view_workspace_id(v)) ||
+           value_get_bool(connector, "isPublic", false);
+}
+
+/* By id, uuid or key, as far as the integration names it. 0 found, 1 absent. */
+static int find_connector(struct model_view *v, const struct value *doc,
+                          const struct value **ret_connector, struct status *st) {
+    static const char *const names[][2] = {{"connectorUuid", "uuid"},
+                                           {"connectorKey", "key"}};
+    struct arena *a = model_view_arena(v);
+    struct store *store = model_view_deps(v)->store;
+    const char *id = value_get_string(doc, "connectorId", NULL);
+    int rc = id ? store_get(store, a, C_CONNECTORS, id, ret_connector, st) : 1;
+
+    if (rc == 0 && !is_visible(v, *ret_connector))
+        rc = 1;
+    for (size_t i = 0; i < 2 && rc == 1; i++) {
+        const char *text = value_get_string(doc, names[i][0], NULL);
+        const struct store_filter *own =
+            store_eq_text(a, "workspaceId", model_view_workspace_id(v));
+        const struct store_filter *public_ = store_eq(a, "isPublic", &value_true);
+        if (!text)
+            continue;
+        for (int n = 0; n < 2 && rc == 1; n++) {
+            struct store_query q = {
+                .where = store_and(a, store_eq_text(a, names[i][1], text),
+                                   n == 0 ? own : public_,
+                                   store_cmp(a, STORE_ABSENT, "archivedAt", NULL), NULL)};
+            rc = store_find(store, a, C_CONNECTORS, &q, ret_connector, st);
+        }
+    }
+    return rc;
+}
+
+static const char *connector_name(const struct value *doc) {
+    static const char *const names[] = {"connectorKey", "connectorId", "connectorUuid"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (value_get_string(doc, names[i], NULL))
+            return value_get_string(doc, names[i], NULL);
+    return NULL;
+}
+
+/* ---- Parameters ---- */
+
+static int open_parameters(struct model_view *v, const struct value *doc,
+                           const struct value **ret_parameters, struct status *st) {
+    const struct value *p = value_get(doc, "parameters");
+
+    *ret_parameters = p;
+    if (value_is_string(p) && model_view_deps(v)->sealer)
+        return crypto_unseal(model_view_deps(v)->sealer, model_view_arena(v),
+                             value_get_string(doc, "id", ""), value_text(p),
+                             ret_parameters, st);
+    return 0;
+}
+
+static bool lacks_parameters(const struct value *schema, const struct value *parameters) {
+    for (VALUE_EACH_ITEM(name, value_get(schema, "required")))
+        if (value_is_string(name) &&
+            value_is_nullish(value_get_len(parameters, name->str, name->len)) &&
+            value_is_nullish(value_get(
+                value_get_len(value_get(schema, "properties"), name->str, name->len),
+                "default")))
+            return true;
+    return false;
+}
+
+/* ---- Hooks ---- */
+
+static int check(struct arena *a, const struct value *doc, struct status *st) {
+    const struct value *options = value_get(doc, "optionsConfig");
+
+    (void)a;
+    for (VALUE_EACH_MEMBER(m, options))
+        if (!value_is_object(&m->value))
+            return st_fail(st, ST_BAD_REQUEST, NULL,
+                           "optionsConfig.%s: must be an object", m->key);
+    return 0;
+}
+
+static int derive(struct model_view *v, const struct value *doc,
+                  const struct value **ret_doc, struct status *st) {
+    struct arena *a = model_view_arena(v);
+    const struct value *connector = NULL, *parameters = value_get(doc, "parameters");
+    int rc = find_connector(v, doc, &connector, st);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 0 && !value_get_string(doc, "connectorId", NULL))
+        doc = value_with(a, doc, "connectorId", value_get(connector, "id"));
+    if (!value_get_string(doc, "logoUri", NULL))
+        doc = value_with(a, doc, "logoUri",
+                         value_string(a, value_get_string(connector, "logoUri", "")));
+    if (value_is_object(parameters) && model_view_deps(v)->sealer)
+        doc = value_with(a, doc, "parameters",
+                         value_string(a, crypto_seal(model_view_deps(v)->sealer, a,
+                                                     value_get_string(doc, "id", ""),
+                                                     parameters)));
+    *ret_doc = doc;
+    return 0;
+}
+
+static int inspect(struct model_view *v, const struct value *doc, struct model_report *r,
+                   struct status *st) {
+    const struct value *connector, *parameters;
+    int rc = find_connector(v, doc, &connector, st);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 1 || !value_is_nullish(value_get(connector, "archivedAt"))) {
+        const char *name = connector_name(doc);
+        if (name)
+            model_report_error(r, "configuration", "Connector \"%s\" does not exist", name);
+        else
+            model_report_error(r, "configuration", "Integration has no connector");
+        model_report_set(r, "hasMissingParameters", &value_false);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof mirrored / sizeof *mirrored; i++)
+        model_report_set(r, mirrored[i].member,
+                         value_get(connector, mirrored[i].of_connector));
+    if (value_is_nullish(value_get(doc, "externalAppId")))
+        model_report_set(r, "externalAppId", value_get(connector, "externalAppId"));
+    if (open_parameters(v, doc, &parameters, st) < 0)
+        return -1;
+    bool missing = lacks_parameters(value_get(connector, "parametersSchema"), parameters);
+    model_report_set(r, "hasMissingParameters", value_bool(missing));
+    if (missing)
+        model_report_error(r, "configuration",
+                           "Integration is missing required parameters");
+    return 0;
+}
+
+const struct element_domain integration_domain = {
+    .fields = fields,
+    .fields_len = sizeof fields / sizeof *fields,
+    .check = check,
+    .derive = derive,
+    .inspect = inspect,
+};
