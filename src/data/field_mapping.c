@@ -50,9 +50,9 @@ static const struct value *merge(struct arena *a, const struct value *parent,
     object_begin(&b, a, child->len + parent->len);
     object_set_all(&b, child);
     for (VALUE_EACH_MEMBER(m, parent))
-        object_set_len(&b, m->key, m->key_len,
-                       merge(a, &m->value, value_get_len(child, m->key, m->key_len),
-                             depth + 1));
+        object_set_len(
+            &b, m->key, m->key_len,
+            merge(a, &m->value, value_get_len(child, m->key, m->key_len), depth + 1));
     return object_end(&b);
 }
 
@@ -64,8 +64,8 @@ static const struct value *follow(struct arena *a, const struct value *parent,
     object_begin(&b, a, child->len + 8);
     object_set_all(&b, child);
     for (size_t i = 0; i < sizeof merged / sizeof *merged && customised; i++) {
-        const struct value *v = merge(a, value_get(parent, merged[i]),
-                                      value_get(child, merged[i]), 0);
+        const struct value *v =
+            merge(a, value_get(parent, merged[i]), value_get(child, merged[i]), 0);
         if (!value_is(v, VALUE_UNDEFINED))
             object_set(&b, merged[i], v);
     }

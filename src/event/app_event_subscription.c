@@ -39,12 +39,11 @@ static int inspect(struct model_view *v, const struct value *doc, struct model_r
 static int serve(struct model_view *v, const struct value *doc,
                  struct object_builder *out, struct status *st) {
     const struct value *type = NULL;
-    const char *uri =
-        event_webhook_uri(model_view_deps(v), model_view_arena(v),
-                          value_get_string(doc, "webhookKey", ""));
+    const char *uri = event_webhook_uri(model_view_deps(v), model_view_arena(v),
+                                        value_get_string(doc, "webhookKey", ""));
 
-    if (model_get(v, EL_APP_EVENT_TYPE, value_get_string(doc, "appEventTypeId", ""), &type,
-                  st) < 0)
+    if (model_get(v, EL_APP_EVENT_TYPE, value_get_string(doc, "appEventTypeId", ""),
+                  &type, st) < 0)
         return -1;
     object_delete(out, "webhookKey", sizeof "webhookKey" - 1);
     object_set_string(out, "webhookUri", uri);

@@ -30,13 +30,12 @@ static const struct element_field fields[] = {
 
 static int bad_node(struct status *st, const char *node, const char *member,
                     const char *what) {
-    return st_fail_data(
-        st, ST_BAD_REQUEST, NULL,
-        value_obj(st->arena, "path",
-                  value_stringf(st->arena, "nodes.%s%s%s", node, *member ? "." : "",
-                                member),
-                  NULL),
-        "nodes.%s%s%s: %s", node, *member ? "." : "", member, what);
+    return st_fail_data(st, ST_BAD_REQUEST, NULL,
+                        value_obj(st->arena, "path",
+                                  value_stringf(st->arena, "nodes.%s%s%s", node,
+                                                *member ? "." : "", member),
+                                  NULL),
+                        "nodes.%s%s%s: %s", node, *member ? "." : "", member, what);
 }
 
 static int check_node(const char *key, const struct value *node, struct status *st) {
@@ -113,9 +112,12 @@ static int inspect(struct model_view *v, const struct value *doc, struct model_r
         const char *member;
         enum element_id type;
     } units[] = {
-        {"dataSource", EL_DATA_SOURCE},      {"fieldMapping", EL_FIELD_MAPPING},
-        {"dataLinkTable", EL_DATA_LINK_TABLE}, {"appEvent", EL_APP_EVENT_TYPE},
-        {"appEventKey", EL_APP_EVENT_TYPE},  {"action", EL_ACTION},
+        {"dataSource", EL_DATA_SOURCE},
+        {"fieldMapping", EL_FIELD_MAPPING},
+        {"dataLinkTable", EL_DATA_LINK_TABLE},
+        {"appEvent", EL_APP_EVENT_TYPE},
+        {"appEventKey", EL_APP_EVENT_TYPE},
+        {"action", EL_ACTION},
         {"actionKey", EL_ACTION},
     };
 
@@ -145,8 +147,7 @@ static const struct value *merge_nodes(struct arena *a, const struct value *pare
         object_set_len(&b, m->key, m->key_len, is_customised_node(own) ? own : &m->value);
     }
     for (VALUE_EACH_MEMBER(m, child))
-        if (is_customised_node(&m->value) &&
-            !object_builder_get(&b, m->key, m->key_len))
+        if (is_customised_node(&m->value) && !object_builder_get(&b, m->key, m->key_len))
             object_set_len(&b, m->key, m->key_len, &m->value);
     return object_end(&b);
 }
@@ -154,7 +155,8 @@ static const struct value *merge_nodes(struct arena *a, const struct value *pare
 static const struct value *follow(struct arena *a, const struct value *parent,
                                   const struct value *child) {
     const struct value *customised = value_get(child, "customized");
-    bool all = value_get_bool(child, "isCustomized", false) && !value_is_object(customised);
+    bool all =
+        value_get_bool(child, "isCustomized", false) && !value_is_object(customised);
     struct object_builder b;
 
     if (all) /* customised as a whole, by an import or on the integration level */
@@ -208,14 +210,14 @@ static const struct value *customise(struct arena *a, const struct value *before
     if (model_layer(after) != LAYER_CONNECTION)
         return after;
     if (value_is_object(value_get(after, "nodes")))
-        after = value_with(a, after, "nodes",
-                           mark_nodes(a, value_get(before, "nodes"),
-                                      value_get(after, "nodes"), &nodes));
+        after = value_with(
+            a, after, "nodes",
+            mark_nodes(a, value_get(before, "nodes"), value_get(after, "nodes"), &nodes));
     if (!name && !nodes)
         return after;
-    return value_with(a, value_with(a, after, "isCustomized", &value_true), "customized",
-                      value_obj(a, "name", value_bool(name), "nodes", value_bool(nodes),
-                                NULL));
+    return value_with(
+        a, value_with(a, after, "isCustomized", &value_true), "customized",
+        value_obj(a, "name", value_bool(name), "nodes", value_bool(nodes), NULL));
 }
 
 static const struct value *unmark_nodes(struct arena *a, const struct value *nodes,

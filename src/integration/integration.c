@@ -1,8 +1,8 @@
 /*
  * integration.c - an integration is a connector with parameters, in one workspace.
  *
- * What a connector says about itself (counts, auth type, parameters it needs) is copied at
- * each evaluation. A connector that does not exist here is no reason to refuse the
+ * What a connector says about itself (counts, auth type, parameters it needs) is copied
+ * at each evaluation. A connector that does not exist here is no reason to refuse the
  * integration: workspaces are pushed before their connectors are. It is a `configuration`
  * error, which spreads to everything inside.
  */
@@ -146,10 +146,10 @@ static int derive(struct model_view *v, const struct value *doc,
         doc = value_with(a, doc, "logoUri",
                          value_string(a, value_get_string(connector, "logoUri", "")));
     if (value_is_object(parameters) && model_view_deps(v)->sealer)
-        doc = value_with(a, doc, "parameters",
-                         value_string(a, crypto_seal(model_view_deps(v)->sealer, a,
-                                                     value_get_string(doc, "id", ""),
-                                                     parameters)));
+        doc = value_with(
+            a, doc, "parameters",
+            value_string(a, crypto_seal(model_view_deps(v)->sealer, a,
+                                        value_get_string(doc, "id", ""), parameters)));
     *ret_doc = doc;
     return 0;
 }
@@ -164,7 +164,8 @@ static int inspect(struct model_view *v, const struct value *doc, struct model_r
     if (rc == 1 || !value_is_nullish(value_get(connector, "archivedAt"))) {
         const char *name = connector_name(doc);
         if (name)
-            model_report_error(r, "configuration", "Connector \"%s\" does not exist", name);
+            model_report_error(r, "configuration", "Connector \"%s\" does not exist",
+                               name);
         else
             model_report_error(r, "configuration", "Integration has no connector");
         model_report_set(r, "hasMissingParameters", &value_false);

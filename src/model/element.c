@@ -13,9 +13,9 @@
 static const struct element_type types[] = {
 #define ELEMENT(ident, name, plural, title, coll, layers, can, parent, universal,        \
                 parent_rev, universal_rev, join, key_query, parent_type, domain)         \
-    {ident,     name,       plural,         title, coll,      layers,      can,          \
-     parent,    universal,  parent_rev,     universal_rev, join, key_query, parent_type, \
-     &domain##_domain},
+    {ident,         name, plural,    title,       coll,                                  \
+     layers,        can,  parent,    universal,   parent_rev,                            \
+     universal_rev, join, key_query, parent_type, &domain##_domain},
 #include "elements.def"
 };
 
@@ -66,7 +66,8 @@ const struct element_type *element_type_from_plural(const char *plural) {
     return NULL;
 }
 
-const struct element_field *element_field(const struct element_type *t, const char *name) {
+const struct element_field *element_field(const struct element_type *t,
+                                          const char *name) {
     for (size_t i = 0; i < t->domain->fields_len; i++)
         if (strcmp(t->domain->fields[i].name, name) == 0)
             return &t->domain->fields[i];

@@ -58,12 +58,12 @@ enum field_kind {
 };
 
 enum {
-    FIELD_CONFIG = 1, /* copied from the parent; editing it customises a child */
-    FIELD_LOCAL = 2,  /* copied when a child is made, then its own */
-    FIELD_EXPORT = 4, /* part of an export */
-    FIELD_SECRET = 8, /* sealed in the store; served to admins only; never joined */
-    FIELD_SERVER = 16, /* not writable by requests, yet copied (with FIELD_CONFIG) and imported
-                          (with FIELD_EXPORT) */
+    FIELD_CONFIG = 1,  /* copied from the parent; editing it customises a child */
+    FIELD_LOCAL = 2,   /* copied when a child is made, then its own */
+    FIELD_EXPORT = 4,  /* part of an export */
+    FIELD_SECRET = 8,  /* sealed in the store; served to admins only; never joined */
+    FIELD_SERVER = 16, /* not writable by requests, yet copied (with FIELD_CONFIG) and
+                          imported (with FIELD_EXPORT) */
 };
 
 #define FIELD_CFG (FIELD_CONFIG | FIELD_EXPORT)
@@ -99,8 +99,8 @@ enum {
 };
 
 /*
- * What a type adds, in its own folder: `const struct element_domain flow_domain`. Any hook
- * may be NULL.
+ * What a type adds, in its own folder: `const struct element_domain flow_domain`. Any
+ * hook may be NULL.
  */
 struct element_domain {
     const struct element_field *fields;
@@ -140,9 +140,9 @@ struct element_domain {
 
 struct element_type {
     enum element_id id;
-    const char *name;     /* "data-source": elementType in references, singular path */
-    const char *plural;   /* "data-sources": path name */
-    const char *title;    /* "Data Source": in messages */
+    const char *name;   /* "data-source": elementType in references, singular path */
+    const char *plural; /* "data-sources": path name */
+    const char *title;  /* "Data Source": in messages */
     enum collection collection;
     unsigned layers;
     unsigned can; /* EL_ bits */
@@ -150,9 +150,10 @@ struct element_type {
     const char *parent_field, *universal_field;
     /* Members that hold their revisions at copy time; or NULL. */
     const char *parent_revision_field, *universal_revision_field;
-    const char *parent_join;      /* served member with the parent; or NULL */
-    const char *parent_key_query; /* "flowKey": query field that names the parent; or NULL */
-    enum element_id parent_type;  /* of the parent: its own but for subscriptions */
+    const char *parent_join; /* served member with the parent; or NULL */
+    const char
+        *parent_key_query; /* "flowKey": query field that names the parent; or NULL */
+    enum element_id parent_type; /* of the parent: its own but for subscriptions */
     const struct element_domain *domain;
 };
 

@@ -2,11 +2,11 @@
  * model.h - elements: find, create, change, archive, set up; for every type of
  * elements.def and every layer.
  *
- * All work goes through a view: one operation's picture of one workspace. It reads through
- * to the store, keeps what it read, and collects changes; model_commit() settles what
- * follows from them (children that follow a parent, states and errors of dependants) and
- * writes. A view belongs to one thread and one arena. Nothing of another workspace can be
- * reached through a view.
+ * All work goes through a view: one operation's picture of one workspace. It reads
+ * through to the store, keeps what it read, and collects changes; model_commit() settles
+ * what follows from them (children that follow a parent, states and errors of dependants)
+ * and writes. A view belongs to one thread and one arena. Nothing of another workspace
+ * can be reached through a view.
  *
  * Documents are stored ones, with private members; model_render() gives what is served.
  */
@@ -38,7 +38,8 @@ bool model_is_live(const struct value *doc); /* not archived */
 /* Live, not deactivated, READY: what depends on it may work. */
 bool model_is_available(const struct value *doc);
 
-/* By id, in any layer, archived or not. 0 found, 1 absent. Not confined to the customer. */
+/* By id, in any layer, archived or not. 0 found, 1 absent. Not confined to the customer.
+ */
 int model_get(struct model_view *v, enum element_id type, const char *id,
               const struct value **ret_doc, struct status *st);
 /*
@@ -53,10 +54,9 @@ int model_find_key(struct model_view *v, enum element_id type, const char *integ
 int model_find_uuid(struct model_view *v, enum element_id type, const char *uuid,
                     const struct value **ret_doc, struct status *st);
 /* The live instance of a parent: connection_id or customer_id is the owner. 0, 1. */
-int model_find_instance(struct model_view *v, enum element_id type,
-                        const char *parent_id, const char *owner_id,
-                        const char *instance_key, const struct value **ret_doc,
-                        struct status *st);
+int model_find_instance(struct model_view *v, enum element_id type, const char *parent_id,
+                        const char *owner_id, const char *instance_key,
+                        const struct value **ret_doc, struct status *st);
 /* A document of a collection that is not an element (connections, customers). 0, 1. */
 int model_get_other(struct model_view *v, enum collection c, const char *id,
                     const struct value **ret_doc, struct status *st);
@@ -78,7 +78,7 @@ struct model_selector {
     bool instance_only;  /* only rows of a connection or customer will do */
     bool auto_create;    /* make the instance when it is missing */
     bool auto_update;    /* and take over the parent's newest definition */
-    bool fall_back; /* no row of the named integration: the universal one will do */
+    bool fall_back;      /* no row of the named integration: the universal one will do */
 };
 
 /*
@@ -93,15 +93,15 @@ int model_resolve(struct model_view *v, enum element_id type,
 int model_resolve_integration(struct model_view *v, const char *id_or_key,
                               const struct value **ret_doc, struct status *st);
 /*
- * The connection that the selector's connection and integration parts name: by id, by key,
- * or the customer's default (oldest live) connection of the integration.
+ * The connection that the selector's connection and integration parts name: by id, by
+ * key, or the customer's default (oldest live) connection of the integration.
  * bad_request/not_found when there is none; 1 when the selector names nothing.
  */
 int model_resolve_connection(struct model_view *v, const struct model_selector *s,
                              const struct value **ret_doc, struct status *st);
 /* The customer that instances belong to: the caller's own, or the one `user_id` names. */
-int model_resolve_customer(struct model_view *v, const char *user_id,
-                           const char **ret_id, struct status *st);
+int model_resolve_customer(struct model_view *v, const char *user_id, const char **ret_id,
+                           struct status *st);
 
 /* ---- Changing ---- */
 
@@ -123,8 +123,8 @@ int model_create(struct model_view *v, enum element_id type,
                  const struct value **ret_doc, struct status *st);
 enum model_update_mode { MODEL_PATCH, MODEL_PUT };
 /*
- * PUT also removes configuration fields that the body lacks, except on instances. A change
- * of configuration marks a child as customised.
+ * PUT also removes configuration fields that the body lacks, except on instances. A
+ * change of configuration marks a child as customised.
  */
 int model_update(struct model_view *v, enum element_id type, const struct value *doc,
                  const struct value *body, enum model_update_mode mode,
@@ -133,12 +133,14 @@ int model_archive(struct model_view *v, enum element_id type, const struct value
                   const struct value **ret_doc, struct status *st);
 int model_restore(struct model_view *v, enum element_id type, const struct value *doc,
                   const struct value **ret_doc, struct status *st);
-/* Takes over what the parent has where the element is not customised, and re-evaluates. */
+/* Takes over what the parent has where the element is not customised, and re-evaluates.
+ */
 int model_setup(struct model_view *v, enum element_id type, const struct value *doc,
                 const struct value **ret_doc, struct status *st);
 /* Drops customisations; `what` is the body of a flow instance's reset, or undefined. */
 int model_reset(struct model_view *v, enum element_id type, const struct value *doc,
-                const struct value *what, const struct value **ret_doc, struct status *st);
+                const struct value *what, const struct value **ret_doc,
+                struct status *st);
 /* The integration-level copy of a universal element: the one there is, or a new one. */
 int model_apply(struct model_view *v, enum element_id type, const struct value *doc,
                 const struct value *integration, const struct value **ret_doc,
@@ -153,9 +155,9 @@ int model_set(struct model_view *v, enum element_id type, const struct value *do
 
 /*
  * Settles and writes everything changed in the view. Documents got before are stale
- * afterwards: read again with model_get(). concurrency/conflict when somebody else changed
- * one of the documents meanwhile (nothing was written of it): repeat the operation with a
- * new view. bad_request/already_exists for a key that is taken.
+ * afterwards: read again with model_get(). concurrency/conflict when somebody else
+ * changed one of the documents meanwhile (nothing was written of it): repeat the
+ * operation with a new view. bad_request/already_exists for a key that is taken.
  */
 int model_commit(struct model_view *v, struct status *st);
 

@@ -1,6 +1,6 @@
 /*
- * model_bundle.c - packages (bundles of elements) and screens (pages made of blocks): types
- * without behaviour of their own.
+ * model_bundle.c - packages (bundles of elements) and screens (pages made of blocks):
+ * types without behaviour of their own.
  */
 #include "model.h"
 
@@ -51,8 +51,7 @@ static int serve_screen(struct model_view *v, const struct value *doc,
                         struct object_builder *out, struct status *st) {
     (void)v, (void)st;
     if (!value_has(doc, "type"))
-        object_set(out, "type",
-                   value_string(model_view_arena(v), "integration"));
+        object_set(out, "type", value_string(model_view_arena(v), "integration"));
     if (!value_has(doc, "blocks"))
         object_set(out, "blocks", &value_empty_array);
     return 0;

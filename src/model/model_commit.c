@@ -33,10 +33,9 @@ static int explain_taken(const struct model_entry *e, struct status *st) {
     if (!st->key || strcmp(st->key, "already_exists") != 0)
         return -1;
     st_clear(st);
-    return st_fail_data(
-        st, ST_BAD_REQUEST, "already_exists",
-        value_obj(st->arena, "path", value_string(st->arena, name), NULL),
-        "%s with %s \"%s\" already exists", t->title, name, text);
+    return st_fail_data(st, ST_BAD_REQUEST, "already_exists",
+                        value_obj(st->arena, "path", value_string(st->arena, name), NULL),
+                        "%s with %s \"%s\" already exists", t->title, name, text);
 }
 
 static int replace_one(struct model_view *v, struct model_entry *e, struct status *st) {
@@ -112,9 +111,9 @@ static int write_edges(struct model_view *v, struct status *st) {
             return -1;
         add_edges(v, e, &edges);
     }
-    return edges.len ? store_insert_many(v->deps->store, C_DEPENDENCIES,
-                                         array_end(&edges), st)
-                     : 0;
+    return edges.len
+               ? store_insert_many(v->deps->store, C_DEPENDENCIES, array_end(&edges), st)
+               : 0;
 }
 
 /* What was written is what is stored now. */

@@ -31,10 +31,9 @@ int model_bad_input(struct status *st, const char *path, const char *fmt, ...) {
     va_start(ap, fmt);
     message = arena_vprintf(st->arena, fmt, ap);
     va_end(ap);
-    return st_fail_data(
-        st, ST_BAD_REQUEST, NULL,
-        value_obj(st->arena, "path", value_string(st->arena, path), NULL), "%s: %s", path,
-        message);
+    return st_fail_data(st, ST_BAD_REQUEST, NULL,
+                        value_obj(st->arena, "path", value_string(st->arena, path), NULL),
+                        "%s: %s", path, message);
 }
 
 static bool is_web_address(struct bytes s) {

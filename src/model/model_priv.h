@@ -15,14 +15,14 @@ struct model_entry {
     const struct value *stored; /* NULL: new */
     const struct value *now;    /* never NULL */
     bool evaluated;             /* by the present settling */
-    bool pinned;                /* an import says what it is: does not follow its parent */
+    bool pinned; /* an import says what it is: does not follow its parent */
     bool in_queue;
     struct model_entry *next;   /* in `all` */
     struct model_entry *queued; /* in a settle queue */
 };
 
 /* Settling goes through types in order of dependence, in each from the top layer down. */
-#define MODEL_RANKS  (ELEMENT_COUNT * 3)
+#define MODEL_RANKS (ELEMENT_COUNT * 3)
 
 struct model_view {
     const struct deps *deps;

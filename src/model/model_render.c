@@ -12,13 +12,22 @@
 #include "crypto/crypto_seal.h"
 #include "deps/deps.h"
 
-static const char *const private_members[] = {"workspaceId", "layer", "slot", "refs", NULL};
+static const char *const private_members[] = {"workspaceId", "layer", "slot", "refs",
+                                              NULL};
 
 /* Members of a customer or connection that are nobody's business in a join. */
-static const char *const secret_members[] = {
-    "workspaceId", "credentials", "sealedCredentials", "input", "connectorParameters",
-    "parameters",  "layer",       "slot",              "refs",  "stateData",
-    "sealed",      NULL};
+static const char *const secret_members[] = {"workspaceId",
+                                             "credentials",
+                                             "sealedCredentials",
+                                             "input",
+                                             "connectorParameters",
+                                             "parameters",
+                                             "layer",
+                                             "slot",
+                                             "refs",
+                                             "stateData",
+                                             "sealed",
+                                             NULL};
 
 static bool is_listed(const char *const *list, const struct member *m) {
     for (; *list; list++)
@@ -112,7 +121,8 @@ static int add_applied(struct model_view *v, struct model_entry *e, void *ctx,
     if (element_shape(v, e->type, e->now, &element, st) < 0 ||
         element_shape(v, EL_INTEGRATION, integration, &joined, st) < 0)
         return -1;
-    array_push(list, value_obj(v->arena, "element", element, "integration", joined, NULL));
+    array_push(list,
+               value_obj(v->arena, "element", element, "integration", joined, NULL));
     return 0;
 }
 
@@ -197,7 +207,7 @@ static int set_uuid(struct model_view *v, enum element_id type, const char *id,
 int model_export_element(struct model_view *v, enum element_id type,
                          const struct value *doc, const struct value **ret_out,
                          struct status *st) {
-    static const char *const names[] = {"uuid", "key",         "name",
+    static const char *const names[] = {"uuid",        "key",  "name",
                                         "description", "meta", "instanceKey"};
     static const char *const flags[] = {"isCustomized", "isUniversal", "externalAppUuid"};
     const struct element_type *t = element_type(type);
@@ -216,9 +226,9 @@ int model_export_element(struct model_view *v, enum element_id type,
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!value_is_nullish(value_get(doc, flags[i])))
             object_set(&b, flags[i], value_get(doc, flags[i]));
-    if (type == EL_FIELD_MAPPING && set_uuid(v, EL_DATA_SOURCE,
-                                             doc_text(doc, "dataSourceId"), "dataSource",
-                                             &b, st) < 0)
+    if (type == EL_FIELD_MAPPING &&
+        set_uuid(v, EL_DATA_SOURCE, doc_text(doc, "dataSourceId"), "dataSource", &b, st) <
+            0)
         return -1;
     for (size_t i = 0; i < t->domain->fields_len; i++) {
         const struct element_field *f = &t->domain->fields[i];

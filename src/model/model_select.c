@@ -79,10 +79,10 @@ static int selected_integration(struct model_view *v, const struct model_selecto
     if (!s->integration_id && !s->integration_key)
         return 1;
     rc = find_integration(v, s->integration_id, s->integration_key, ret_doc, st);
-    return rc == 1 ? not_found("Integration",
-                               s->integration_id ? s->integration_id : s->integration_key,
-                               st)
-                   : rc;
+    return rc == 1
+               ? not_found("Integration",
+                           s->integration_id ? s->integration_id : s->integration_key, st)
+               : rc;
 }
 
 int model_resolve_customer(struct model_view *v, const char *user_id, const char **ret_id,
@@ -110,10 +110,9 @@ static int find_connection(struct model_view *v, const struct model_selector *s,
                            const char *member, const char *text,
                            const struct value **ret_doc, struct status *st) {
     struct arena *a = v->arena;
-    const char *customer =
-        is_customer(v) ? v->caller->customer_id
-        : s->user_id   ? s->user_id
-                       : (v->caller ? v->caller->customer_id : NULL);
+    const char *customer = is_customer(v) ? v->caller->customer_id
+                           : s->user_id   ? s->user_id
+                                          : (v->caller ? v->caller->customer_id : NULL);
     const struct store_filter *where =
         store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
                   store_eq_text(a, member, text),
@@ -331,7 +330,8 @@ static bool is_instance_of(const struct element_type *t, const struct value *doc
 static int make_instance(struct model_view *v, const struct element_type *t,
                          const struct model_scope *scope, const struct value **ret_doc,
                          struct status *st) {
-    const char *owner = scope->connection ? doc_id(scope->connection) : scope->customer_id;
+    const char *owner =
+        scope->connection ? doc_id(scope->connection) : scope->customer_id;
     struct model_view *fresh;
     int rc;
 
@@ -357,8 +357,8 @@ static int instance_of(struct model_view *v, const struct element_type *t,
                        const struct value *connection, const char *customer,
                        const struct value **ret_doc, struct status *st) {
     const char *owner = connection ? doc_id(connection) : customer;
-    int rc = model_find_instance(v, t->id, doc_id(base), owner, s->instance_key, ret_doc,
-                                 st);
+    int rc =
+        model_find_instance(v, t->id, doc_id(base), owner, s->instance_key, ret_doc, st);
 
     /* It may have been made from the universal element before the integration had one. */
     if (rc == 1 && t->universal_field && doc_text(base, t->universal_field))
@@ -368,13 +368,13 @@ static int instance_of(struct model_view *v, const struct element_type *t,
         return rc;
     if (!s->auto_create)
         return not_found(t->title, what_was_named(s), st);
-    return make_instance(v, t,
-                         &(struct model_scope){.connection = connection,
-                                               .customer_id = connection ? NULL
-                                                                         : customer,
-                                               .parent = base,
-                                               .instance_key = s->instance_key},
-                         ret_doc, st);
+    return make_instance(
+        v, t,
+        &(struct model_scope){.connection = connection,
+                              .customer_id = connection ? NULL : customer,
+                              .parent = base,
+                              .instance_key = s->instance_key},
+        ret_doc, st);
 }
 
 /* An instance without a parent: made on one connection, found by its own key. */
@@ -397,12 +397,12 @@ static int archived_instance(struct model_view *v, const struct element_type *t,
     struct arena *a = v->arena;
     enum layer layer = t->layers & LAYER_CONNECTION ? LAYER_CONNECTION : LAYER_CUSTOMER;
     struct store_query q = {
-        .where = store_and(
-            a, store_eq_text(a, "workspaceId", v->workspace_id),
-            store_eq_text(a, t->parent_field, doc_id(base)),
-            store_eq_text(a, "slot",
-                          model_instance_slot(a, layer, owner, doc_id(base), instance_key)),
-            NULL),
+        .where = store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
+                           store_eq_text(a, t->parent_field, doc_id(base)),
+                           store_eq_text(a, "slot",
+                                         model_instance_slot(a, layer, owner,
+                                                             doc_id(base), instance_key)),
+                           NULL),
         .sort = {{"id", true}}};
     const struct value *doc;
     int rc = store_find(v->deps->store, a, t->collection, &q, &doc, st);
@@ -413,13 +413,20 @@ static int archived_instance(struct model_view *v, const struct element_type *t,
 }
 
 static int check_lengths(const struct model_selector *s, struct status *st) {
-    const char *const all[] = {s->text,          s->id,
-                               s->key,           s->uuid,
-                               s->integration,   s->integration_id,
-                               s->integration_key, s->connection,
-                               s->connection_id, s->connection_key,
-                               s->instance_key,  s->parent_id,
-                               s->parent_key,    s->user_id};
+    const char *const all[] = {s->text,
+                               s->id,
+                               s->key,
+                               s->uuid,
+                               s->integration,
+                               s->integration_id,
+                               s->integration_key,
+                               s->connection,
+                               s->connection_id,
+                               s->connection_key,
+                               s->instance_key,
+                               s->parent_id,
+                               s->parent_key,
+                               s->user_id};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i] && strlen(all[i]) > MAX_SELECTOR)
@@ -515,7 +522,8 @@ static int update_to_latest(struct model_view *v, const struct element_type *t,
 }
 
 /* What a request names inside of an integration is not found in another one. */
-static bool is_of_integration(const struct element_type *t, const struct model_selector *s,
+static bool is_of_integration(const struct element_type *t,
+                              const struct model_selector *s,
                               const struct value *integration, const struct value *doc) {
     if (!integration || !(t->layers & LAYER_INTEGRATION))
         return true;

@@ -98,9 +98,9 @@ static const struct value *follow_common(struct arena *a, const struct element_t
 
 const struct value *model_follow(struct model_view *v, const struct element_type *t,
                                  const struct value *parent, const struct value *child) {
-    const struct value *next =
-        t->domain->follow ? t->domain->follow(v->arena, parent, child)
-                          : follow_common(v->arena, t, parent, child);
+    const struct value *next = t->domain->follow
+                                   ? t->domain->follow(v->arena, parent, child)
+                                   : follow_common(v->arena, t, parent, child);
     struct object_builder b;
 
     if (value_get_bool(next, "isCustomized", false) && next == child)
@@ -163,12 +163,12 @@ static void note_unavailable(struct model_report *r, const char *title, const ch
 
     if (!model_is_live(doc) || value_get_bool(doc, "isDeactivated", false))
         r->deactivated = true;
-    add_error(r, "dependency_error",
-              arena_printf(a, "%s Dependency has error(s)", title),
+    add_error(r, "dependency_error", arena_printf(a, "%s Dependency has error(s)", title),
               reference(a, type, doc_id(doc), NULL));
 }
 
-/* By key, in the scope of the document: its connection, its integration, the workspace. */
+/* By key, in the scope of the document: its connection, its integration, the workspace.
+ */
 static int find_in_scope(struct model_report *r, enum element_id type, const char *key,
                          const struct value **ret_doc, struct status *st) {
     struct model_view *v = r->view;
@@ -262,7 +262,8 @@ static int inspect_integration(struct model_report *r, struct status *st) {
     if (rc < 0)
         return -1;
     if (rc == 1)
-        model_report_error(r, "dependency_error", "Integration \"%s\" does not exist", id);
+        model_report_error(r, "dependency_error", "Integration \"%s\" does not exist",
+                           id);
     else if (!model_is_available(doc))
         note_unavailable(r, "Integration", "integration", doc);
     return 0;
@@ -440,9 +441,8 @@ static int queue_namers(struct model_view *v, enum element_id type, const char *
                         const char *text, struct status *st) {
     struct arena *a = v->arena;
     struct store_query q = {
-        .where =
-            store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
-                      store_eq_text(a, "to", ref_text(a, type, how, text)), NULL),
+        .where = store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
+                           store_eq_text(a, "to", ref_text(a, type, how, text)), NULL),
         .sort = {{"id", false}},
         .limit = 500,
     };
@@ -456,8 +456,8 @@ static int queue_namers(struct model_view *v, enum element_id type, const char *
             const struct element_type *t =
                 element_type_from_name(value_get_string(edge, "fromType", ""));
             const struct value *doc;
-            int rc = t ? model_get(v, t->id, value_get_string(edge, "from", ""), &doc, st)
-                       : 1;
+            int rc =
+                t ? model_get(v, t->id, value_get_string(edge, "from", ""), &doc, st) : 1;
             if (rc < 0)
                 return -1;
             if (rc == 0 && model_is_live(doc))
@@ -537,9 +537,9 @@ int model_connector_changed(struct model_view *v, const struct value *connector,
 
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         const char *text = doc_text(connector, members[i][1]);
-        if (text &&
-            model_view_each(v, EL_INTEGRATION,
-                            store_eq_text(v->arena, members[i][0], text), queue_it, NULL, st) < 0)
+        if (text && model_view_each(v, EL_INTEGRATION,
+                                    store_eq_text(v->arena, members[i][0], text),
+                                    queue_it, NULL, st) < 0)
             return -1;
     }
     return 0;

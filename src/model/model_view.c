@@ -72,8 +72,8 @@ const char *model_slot(struct arena *a, const struct element_type *t,
     if (layer == LAYER_UNIVERSAL)
         return key ? arena_printf(a, "u:%s", key) : NULL;
     if (layer == LAYER_INTEGRATION)
-        return key ? arena_printf(a, "i:%s:%s", value_get_string(doc, "integrationId", ""),
-                                  key)
+        return key ? arena_printf(a, "i:%s:%s",
+                                  value_get_string(doc, "integrationId", ""), key)
                    : NULL;
     const char *parent = t->parent_field ? doc_text(doc, t->parent_field) : NULL;
     const char *owner =
@@ -162,7 +162,8 @@ int model_get(struct model_view *v, enum element_id type, const char *id,
 
     if (e)
         return give(e, ret_doc);
-    rc = store_get(v->deps->store, v->arena, element_type(type)->collection, id, &doc, st);
+    rc =
+        store_get(v->deps->store, v->arena, element_type(type)->collection, id, &doc, st);
     if (rc)
         return rc;
     if (!is_ours(v, doc))
@@ -176,12 +177,12 @@ static int find_where(struct model_view *v, enum element_id type,
                       struct status *st) {
     struct arena *a = v->arena;
     struct store_query q = {
-        .where = store_and(a, store_eq_text(a, "workspaceId", v->workspace_id), where, NULL),
+        .where =
+            store_and(a, store_eq_text(a, "workspaceId", v->workspace_id), where, NULL),
         .sort = {{"id", true}},
     };
     const struct value *doc;
-    int rc =
-        store_find(v->deps->store, a, element_type(type)->collection, &q, &doc, st);
+    int rc = store_find(v->deps->store, a, element_type(type)->collection, &q, &doc, st);
 
     return rc ? rc : give(model_view_add(v, type, doc), ret_doc);
 }
@@ -221,7 +222,8 @@ int model_find_key(struct model_view *v, enum element_id type, const char *integ
     if (rc != 1 || !archived_too)
         return rc;
     return find_where(
-        v, type, store_and(a, store_eq_text(a, "key", key), store_eq_text(a, "slot", slot), NULL),
+        v, type,
+        store_and(a, store_eq_text(a, "key", key), store_eq_text(a, "slot", slot), NULL),
         ret_doc, st);
 }
 
@@ -234,9 +236,8 @@ int model_find_uuid(struct model_view *v, enum element_id type, const char *uuid
         if (e->type == type && model_is_live(e->now) &&
             value_equals_text(value_get(e->now, "uuid"), uuid))
             return give(e, ret_doc);
-    rc = find_where(v, type,
-                    store_and(a, store_eq_text(a, "uuid", uuid), live(a), NULL), ret_doc,
-                    st);
+    rc = find_where(v, type, store_and(a, store_eq_text(a, "uuid", uuid), live(a), NULL),
+                    ret_doc, st);
     return rc != 1 ? rc
                    : find_where(v, type, store_eq_text(a, "uuid", uuid), ret_doc, st);
 }
@@ -247,10 +248,9 @@ int model_find_instance(struct model_view *v, enum element_id type, const char *
     enum layer layer =
         element_type(type)->layers & LAYER_CONNECTION ? LAYER_CONNECTION : LAYER_CUSTOMER;
 
-    return find_slot(v, type,
-                     model_instance_slot(v->arena, layer, owner_id, parent_id,
-                                         instance_key),
-                     false, ret_doc, st);
+    return find_slot(
+        v, type, model_instance_slot(v->arena, layer, owner_id, parent_id, instance_key),
+        false, ret_doc, st);
 }
 
 int model_get_other(struct model_view *v, enum collection c, const char *id,

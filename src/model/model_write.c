@@ -47,8 +47,8 @@ static int find_named(struct model_view *v, enum element_id type,
                                     st);
         }
         if (rc == 1)
-            return model_bad_input(st, member, "no %s \"%s\"",
-                                   element_type(type)->title, text);
+            return model_bad_input(st, member, "no %s \"%s\"", element_type(type)->title,
+                                   text);
         return rc;
     }
     return 1;
@@ -70,7 +70,8 @@ static int complete_scope(struct model_view *v, const struct element_type *t,
         if (rc < 0)
             return -1;
         if (rc == 1)
-            return model_bad_input(st, "connectionId", "no connection \"%s\"", connection);
+            return model_bad_input(st, "connectionId", "no connection \"%s\"",
+                                   connection);
     }
     if (t->parent_field)
         stems[1] = arena_memdup(v->arena, t->parent_field, strlen(t->parent_field) - 2);
@@ -141,8 +142,7 @@ static enum layer scope_layer(const struct element_type *t, const struct model_s
 static int free_key(struct model_view *v, const struct element_type *t, enum layer layer,
                     const struct value *integration, const char *wish,
                     const char **ret_key, struct status *st) {
-    const char *integration_id =
-        layer == LAYER_INTEGRATION ? doc_id(integration) : NULL;
+    const char *integration_id = layer == LAYER_INTEGRATION ? doc_id(integration) : NULL;
     const char *key = wish;
 
     for (int n = 2; n <= MAX_KEY_TRIES; n++) {
@@ -156,7 +156,8 @@ static int free_key(struct model_view *v, const struct element_type *t, enum lay
         }
         key = arena_printf(v->arena, "%s-%d", wish, n);
     }
-    return model_bad_input(st, "key", "\"%s\" is taken too often; give another key", wish);
+    return model_bad_input(st, "key", "\"%s\" is taken too often; give another key",
+                           wish);
 }
 
 static void set_scope(struct model_view *v, struct object_builder *b,
@@ -328,8 +329,10 @@ int model_create(struct model_view *v, enum element_id type,
 
 /* ---- Changing ---- */
 
-static int check_changeable(const struct element_type *t, const struct value *doc,
-                            struct status *st) {
+/* Also takes the document into the view, where another view read it. */
+static int check_changeable(struct model_view *v, const struct element_type *t,
+                            const struct value *doc, struct status *st) {
+    model_view_add(v, t->id, doc);
     if (!model_is_live(doc))
         return st_fail(st, ST_BAD_REQUEST, NULL,
                        "%s \"%s\" is archived; restore it first", t->title,
@@ -365,7 +368,7 @@ int model_update(struct model_view *v, enum element_id type, const struct value 
     const struct value *fields;
     struct object_builder b;
 
-    if (check_changeable(t, doc, st) < 0 ||
+    if (check_changeable(v, t, doc, st) < 0 ||
         model_input_fields(a, t, body, 0, &fields, st) < 0)
         return -1;
     object_begin(&b, a, doc->len + 8);
@@ -397,6 +400,7 @@ int model_set(struct model_view *v, enum element_id type, const struct value *do
               struct status *st) {
     struct object_builder b;
 
+    model_view_add(v, type, doc);
     object_begin(&b, v->arena, doc->len + members->len);
     object_set_all(&b, doc);
     set_fields(&b, members);
@@ -409,7 +413,7 @@ int model_archive(struct model_view *v, enum element_id type, const struct value
         *ret_doc = doc;
         return 0;
     }
-    if (check_changeable(element_type(type), doc, st) < 0)
+    if (check_changeable(v, element_type(type), doc, st) < 0)
         return -1;
     *ret_doc = value_with(v->arena, doc, "archivedAt",
                           own_text(v, clock_iso_now(v->deps->clock, v->arena)));
@@ -446,7 +450,7 @@ int model_setup(struct model_view *v, enum element_id type, const struct value *
     const struct value *parent;
     int rc;
 
-    if (check_changeable(t, doc, st) < 0 ||
+    if (check_changeable(v, t, doc, st) < 0 ||
         (rc = find_parent(v, t, doc, &parent, st)) < 0)
         return -1;
     if (rc == 0)
@@ -461,7 +465,7 @@ int model_reset(struct model_view *v, enum element_id type, const struct value *
     const struct value *parent;
     int rc;
 
-    if (check_changeable(t, doc, st) < 0 ||
+    if (check_changeable(v, t, doc, st) < 0 ||
         (rc = find_parent(v, t, doc, &parent, st)) < 0)
         return -1;
     if (rc == 1)
@@ -487,8 +491,7 @@ int model_apply(struct model_view *v, enum element_id type, const struct value *
                        "only universal elements can be applied to integrations");
     if (key)
         rc = model_find_key(v, type, doc_id(integration), key, false, ret_doc, st);
-    return rc != 1 ? rc
-                   : model_create(v, type, &scope, &value_empty_object, ret_doc, st);
+    return rc != 1 ? rc : model_create(v, type, &scope, &value_empty_object, ret_doc, st);
 }
 
 int model_clone(struct model_view *v, enum element_id type, const struct value *doc,
@@ -515,8 +518,8 @@ int model_clone(struct model_view *v, enum element_id type, const struct value *
     object_set(&b, "name",
                value_stringf(a, "%s (copy)", value_get_string(doc, "name", "")));
     if (free_key(v, t, model_layer(doc), scope.integration,
-                 arena_printf(a, "%s-copy", value_get_string(doc, "key", "element")), &key,
-                 st) < 0)
+                 arena_printf(a, "%s-copy", value_get_string(doc, "key", "element")),
+                 &key, st) < 0)
         return -1;
     object_set(&b, "key", own_text(v, key));
     if (value_has(doc, "dataSourceId"))
