@@ -626,64 +626,41 @@ static void an_archived_element_gives_its_key_free(void **state) {
     static const char *const fields[] = {"archivedAt", NULL};
     struct store_change restore = {.unset = fields};
     const struct value *b = json(x, "{'id':'b','workspaceId':'w','key':'k'}");
-    enum collection c = C_INTEGRATIONS;
+    enum collection c = C_CONNECTORS;
 
     put(x, c, "{'id':'a','workspaceId':'w','key':'k'}");
     put(x, c, "{'id':'z','workspaceId':'v','key':'k'}");
-    conflict(x, store_insert(x->s, c, b, &x->st), "integrations", "key");
+    conflict(x, store_insert(x->s, c, b, &x->st), "connectors", "key");
     ok(x, store_update(x->s, NULL, c, "a", NULL, &archive, NULL, &x->st));
     ok(x, store_insert(x->s, c, b, &x->st));
     conflict(x, store_update(x->s, NULL, c, "a", NULL, &restore, NULL, &x->st),
-             "integrations", "key");
+             "connectors", "key");
 }
 
-static void keys_are_unique_per_layer(void **state) {
+static void a_slot_holds_one_live_element_of_a_workspace(void **state) {
     struct ctx *x = *state;
-    static const char *const layers[][2] = {
-        {"key", ""},
-        {"integration-key", ",'integrationId':'i'"},
-        {"connection-key", ",'integrationId':'i','connectionId':'c'"}};
+    static const char *const slots[] = {"u:k", "i:1:k", "c:1:2:"};
 
     for (int i = 0; i < 3; i++) {
-        const char *scope = layers[i][1];
-        const char *again =
-            arena_printf(x->a, "{'id':'z','workspaceId':'w','key':'k'%s}", scope);
-
         put(x, C_ACTIONS,
-            arena_printf(x->a, "{'id':'%d','workspaceId':'w','key':'k'%s}", i, scope));
+            arena_printf(x->a, "{'id':'%d','workspaceId':'w','slot':'%s'}", i, slots[i]));
+        put(x, C_ACTIONS, arena_printf(x->a, "{'id':'x%d','workspaceId':'w'}", i));
         put(x, C_ACTIONS,
-            arena_printf(x->a, "{'id':'x%d','workspaceId':'w'%s}", i, scope));
+            arena_printf(x->a,
+                         "{'id':'y%d','workspaceId':'w','slot':'%s','archivedAt':'t'}", i,
+                         slots[i]));
         put(x, C_ACTIONS,
-            arena_printf(x->a, "{'id':'y%d','workspaceId':'w'%s}", i, scope));
-        conflict(x, store_insert(x->s, C_ACTIONS, json(x, again), &x->st), "actions",
-                 layers[i][0]);
-    }
-    put(x, C_ACTIONS, "{'id':'j','workspaceId':'w','key':'k','integrationId':'j'}");
-}
-
-static const struct value *instance(struct ctx *x, int id, const char *connection,
-                                    const char *more) {
-    return json(x, arena_printf(x->a,
-                                "{'id':'%d','workspaceId':'w','flowId':'f',"
-                                "'connectionId':'%s'%s}",
-                                id, connection, more));
-}
-
-static void an_instance_is_one_row_per_parent_connection_and_instance_key(void **state) {
-    struct ctx *x = *state;
-    static const char *const rows[][2] = {{"c", ""},
-                                          {"c", ",'instanceKey':'p'"},
-                                          {"c", ",'instanceKey':'q'"},
-                                          {"d", ",'instanceKey':null"}};
-
-    for (int i = 0; i < 4; i++)
-        ok(x,
-           store_insert(x->s, C_FLOWS, instance(x, i, rows[i][0], rows[i][1]), &x->st));
-    for (int i = 0; i < 4; i++)
+            arena_printf(x->a, "{'id':'v%d','workspaceId':'v','slot':'%s'}", i,
+                         slots[i]));
         conflict(
             x,
-            store_insert(x->s, C_FLOWS, instance(x, 9, rows[i][0], rows[i][1]), &x->st),
-            "flows", "instance");
+            store_insert(
+                x->s, C_ACTIONS,
+                json(x, arena_printf(x->a, "{'id':'z','workspaceId':'w','slot':'%s'}",
+                                     slots[i])),
+                &x->st),
+            "actions", "slot");
+    }
 }
 
 /* ---- Claims, counters ---- */
@@ -923,8 +900,7 @@ int store_contract_run(const char *backend, struct store *(*open)(void),
         TEST(ids_are_unique_in_a_collection),
         TEST(unique_rules_hold_on_every_kind_of_write),
         TEST(an_archived_element_gives_its_key_free),
-        TEST(keys_are_unique_per_layer),
-        TEST(an_instance_is_one_row_per_parent_connection_and_instance_key),
+        TEST(a_slot_holds_one_live_element_of_a_workspace),
         TEST(claiming_takes_the_first_in_order),
         TEST(two_claimers_never_get_the_same_document),
         TEST(counters_count_and_stop_at_their_range),

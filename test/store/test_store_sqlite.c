@@ -209,17 +209,17 @@ static void changed_rules_rebuild_the_table(void **state) {
 
     (void)state;
     for (int i = 0; i < 20; i++)
-        put(s, C_ACTIONS, arena_printf(arena, "%d", i), arena_printf(arena, "k%d", i));
+        put(s, C_CONNECTORS, arena_printf(arena, "%d", i), arena_printf(arena, "k%d", i));
     store_close(&s);
     /* as if an older version had had no column and no index for keys */
-    sql("DROP INDEX \"actions:unique:key\";"
-        "UPDATE actions SET \"f:key\"='stale';"
-        "UPDATE _schema SET ddl='older' WHERE name='actions'");
+    sql("DROP INDEX \"connectors:unique:key\";"
+        "UPDATE connectors SET \"f:key\"='stale';"
+        "UPDATE _schema SET ddl='older' WHERE name='connectors'");
     s = open_again();
-    assert_int_equal(store_find(s, arena, C_ACTIONS, &q, &doc, &st), 0);
+    assert_int_equal(store_find(s, arena, C_CONNECTORS, &q, &doc, &st), 0);
     assert_string_equal(value_get_string(doc, "id", ""), "7");
     assert_int_equal(
-        store_insert(s, C_ACTIONS,
+        store_insert(s, C_CONNECTORS,
                      value_merge(arena, doc,
                                  value_obj(arena, "id", value_string(arena, "x"), NULL)),
                      &st),
