@@ -337,11 +337,27 @@ int formula_remove_missing_variables(struct arena *a, const struct value *v,
 
 /* ---- display text ---- */
 
+static const struct value *take_text(struct arena *a, struct buf *b) {
+    struct bytes text = buf_to_arena(b, a);
+
+    buf_fini(b);
+    return value_box(a, value_string_ref(text.data, text.len));
+}
+
+static const struct value *last_name_text(struct arena *a, const struct value *arg,
+                                          const struct value *schema) {
+    struct buf b = BUF_INIT;
+
+    buf_adds(&b, "ExtractLastName(");
+    coerce_append_text(&b, formula_display_text(a, arg, schema));
+    buf_addc(&b, ')');
+    return take_text(a, &b);
+}
+
 static const struct value *concat_text(struct arena *a, const struct value *arg,
                                        const struct value *schema) {
     const struct value *values = value_is_array(arg) ? arg : value_get(arg, "values");
     struct buf b = BUF_INIT;
-    struct bytes out;
 
     buf_adds(&b, "Concatenate(");
     for (VALUE_EACH_ITEM(item, values)) {
@@ -353,9 +369,7 @@ static const struct value *concat_text(struct arena *a, const struct value *arg,
             coerce_append_text(&b, text);
     }
     buf_addc(&b, ')');
-    out = buf_to_arena(&b, a);
-    buf_fini(&b);
-    return value_box(a, value_string_ref(out.data, out.len));
+    return take_text(a, &b);
 }
 
 const struct value *formula_display_text(struct arena *a, const struct value *v,
@@ -372,8 +386,7 @@ const struct value *formula_display_text(struct arena *a, const struct value *v,
     case FORMULA_concat:
         return concat_text(a, formula_argument(v), variables_schema);
     case FORMULA_last_name:
-        text = formula_display_text(a, formula_argument(v), variables_schema);
-        return value_stringf(a, "ExtractLastName(%s)", coerce_text(a, text)->str);
+        return last_name_text(a, formula_argument(v), variables_schema);
     default:
         return text_header_case(a, op->name, op->name_len);
     }

@@ -540,22 +540,21 @@ static int write_item(struct writer *w, const struct value *cur, size_t i,
     return write_below_item(w, cur, i, (size_t)index, ret);
 }
 
-/* The array cut or filled with holes to a new length. */
-static int write_length(struct writer *w, const struct value *cur,
+/* The array cut or filled with holes to a new length; nothing else can be stored there.
+ */
+static int write_length(struct writer *w, const struct value *cur, size_t i,
                         const struct value **ret) {
-    double n = value_is_number(w->value) ? w->value->number : NAN;
+    double n = value_is_number(w->value) && i + 1 == w->len ? w->value->number : NAN;
     struct array_builder b;
 
-    if (!(n >= 0 && n < UINT32_MAX && n == floor(n)) || n == cur->len) {
-        *ret = cur;
-        return 0;
-    }
+    if (!(n >= 0 && n < UINT32_MAX && n == floor(n)))
+        return st_fail(w->st, ST_BAD_REQUEST, NULL, "Invalid array length");
     if (n > LOCATOR_MAX_WRITE_INDEX && n > cur->len)
         return st_fail(w->st, ST_BAD_REQUEST, NULL, "Length %.0f is too large to write",
                        n);
     array_begin(&b, w->arena, (size_t)n);
-    for (size_t i = 0; i < (size_t)n; i++)
-        array_push(&b, value_at(cur, i));
+    for (size_t k = 0; k < (size_t)n; k++)
+        array_push(&b, value_at(cur, k));
     *ret = array_end(&b);
     return 0;
 }
@@ -564,8 +563,8 @@ static int write_property_of_array(struct writer *w, const struct value *cur, si
                                    const struct value **ret) {
     int64_t n = index_name(&w->steps[i]);
 
-    if (i + 1 == w->len && is_length(&w->steps[i]))
-        return write_length(w, cur, ret);
+    if (is_length(&w->steps[i]))
+        return write_length(w, cur, i, ret);
     if (n < 0 ||
         (i + 1 == w->len && w->value->type == VALUE_UNDEFINED && (size_t)n >= cur->len)) {
         *ret = cur;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/status.h"
 #include "formula/date_parse.h"
 #include "formula/formula.h"
@@ -189,25 +190,37 @@ ADAPTER(process_copy) {
     return formula_process_copy(a, ARG(0), ret, st);
 }
 
-static int stub_link(struct arena *a, const char *kind, const struct value *key,
-                     const struct value *id, const struct value **ret) {
-    *ret = value_stringf(a, "%s:%s:%s", kind, coerce_text(a, key)->str,
-                         coerce_text(a, id)->str);
-    return 0;
+/* "kind:text" or "kind:text:more"; more may be NULL. */
+static const struct value *stub_text(struct arena *a, const char *kind,
+                                     const struct value *text, const struct value *more) {
+    struct buf b = BUF_INIT;
+    struct bytes out;
+
+    buf_addf(&b, "%s:", kind);
+    coerce_append_text(&b, text);
+    if (more) {
+        buf_addc(&b, ':');
+        coerce_append_text(&b, more);
+    }
+    out = buf_to_arena(&b, a);
+    buf_fini(&b);
+    return value_box(a, value_string_ref(out.data, out.len));
 }
 
 static int stub_app_record_id(void *ctx, struct arena *a, const struct value *key,
                               const struct value *id, const struct value **ret,
                               struct status *st) {
     (void)ctx, (void)st;
-    return stub_link(a, "import", key, id, ret);
+    *ret = stub_text(a, "import", key, id);
+    return 0;
 }
 
 static int stub_external_record_id(void *ctx, struct arena *a, const struct value *key,
                                    const struct value *id, const struct value **ret,
                                    struct status *st) {
     (void)ctx, (void)st;
-    return stub_link(a, "export", key, id, ret);
+    *ret = stub_text(a, "export", key, id);
+    return 0;
 }
 
 static int stub_lookup(void *ctx, struct arena *a, const struct value *request,
@@ -217,17 +230,12 @@ static int stub_lookup(void *ctx, struct arena *a, const struct value *request,
     return 0;
 }
 
-static const struct value *titled(struct arena *a, const char *kind,
-                                  const struct value *key) {
-    return value_stringf(a, "%s:%s", kind, coerce_text(a, key)->str);
-}
-
 static int stub_data_collection(void *ctx, struct arena *a, const struct value *key,
                                 const struct value *parameters, const struct value **ret,
                                 struct status *st) {
     const struct value *schema =
         value_obj(a, "type", value_string(a, "object"), "title",
-                  titled(a, "collection", key), "parameters", parameters, NULL);
+                  stub_text(a, "collection", key, NULL), "parameters", parameters, NULL);
 
     (void)ctx, (void)st;
     *ret = value_obj(a, "fieldsSchema", schema, NULL);
@@ -238,7 +246,7 @@ static int stub_internal_schema(void *ctx, struct arena *a, const struct value *
                                 const struct value **ret, struct status *st) {
     (void)ctx, (void)st;
     *ret = value_obj(a, "type", value_string(a, "object"), "title",
-                     titled(a, "schema", key), NULL);
+                     stub_text(a, "schema", key, NULL), NULL);
     return 0;
 }
 
@@ -323,13 +331,19 @@ ADAPTER(get_variable_locators) {
 static const struct value *rename_with_prefix(void *ctx, struct arena *a,
                                               const struct value *locator) {
     const struct value *prefix = ctx;
-    const char *s = value_text(locator);
+    struct buf b = BUF_INIT;
+    struct bytes out;
+    size_t skip = 0;
 
-    if (!s)
+    if (!value_is_string(locator))
         return locator;
-    if (*s == '$')
-        s += s[1] == '.' ? 2 : 1;
-    return value_stringf(a, "%s%s", prefix->str, s);
+    if (locator->len > 0 && locator->str[0] == '$')
+        skip = locator->str[1] == '.' ? 2 : 1;
+    buf_add(&b, prefix->str, prefix->len);
+    buf_add(&b, locator->str + skip, locator->len - skip);
+    out = buf_to_arena(&b, a);
+    buf_fini(&b);
+    return value_box(a, value_string_ref(out.data, out.len));
 }
 
 ADAPTER(transform_variables_with) {
