@@ -5,13 +5,12 @@
 #define DEPS_DEPS_H
 
 struct auth;
-struct auth;
 struct blob;
 struct clock;
 struct config;
 struct crypto_sealer;
-struct crypto_sealer;
 struct http_client;
+struct journal;
 struct metrics;
 struct rand;
 struct store;
@@ -29,6 +28,7 @@ struct deps {
     struct clock *clock;          /* tests own time */
     struct rand *rand;
     struct metrics *metrics;
+    struct journal *journal; /* run and API logs on their way to the store */
     struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
     struct connection_locks *connection_locks; /* one credential refresh at a time */
 };
