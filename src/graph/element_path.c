@@ -22,7 +22,7 @@ struct element_type {
 
 static const struct element_type element_types[] = {
 #define ELEMENT_TYPE(type, folder, below_integration) {type, folder, below_integration},
-#include "graph/element_types.def"
+#include "graph/graph_element_types.def"
 };
 
 #define TYPE_COUNT (sizeof element_types / sizeof *element_types)

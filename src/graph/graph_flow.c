@@ -19,7 +19,7 @@ struct node_type {
 
 static const struct node_type node_types[] = {
 #define NODE_TYPE(type, title, has_sub_flow) {type, title, has_sub_flow},
-#include "graph/node_types.def"
+#include "graph/graph_node_types.def"
 };
 
 static const struct node_type *find_type(const struct value *type) {
