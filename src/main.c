@@ -12,6 +12,7 @@
 #include <sysexits.h>
 
 #include "config/config_command.h"
+#include "formula/formula_command.h"
 
 struct command {
     const char *name;
@@ -33,6 +34,17 @@ static const struct command commands[] = {
      "  --json           the report as JSON\n"
      "  --service NAME   api, ui, console, code-runner or all, instead of what the IS_\n"
      "                   variables name\n"},
+    {"formula", formula_command, "eval [VALUE-FILE] [OPTION...]",
+     "Evaluates a value with formulas, to see what a mapping does.",
+     "VALUE-FILE holds the value as JSON; without it, or with -, standard input does. "
+     "The\n"
+     "result is printed as JSON, or as the word undefined. Status 65 when it fails.\n\n"
+     "  -e, --value JSON       the value itself, instead of a file\n"
+     "  -v, --variables FILE   the variables as JSON (- for standard input)\n"
+     "  --schema FILE          the schema of the result, which look-ups are given\n"
+     "  --build                the form of clients, which resolves nothing\n"
+     "  --data                 the same, then $copy\n"
+     "  --explain              every formula with its result, on standard error\n"},
     {"version", version_command, "[--json]", "The version of this executable.", NULL},
 };
 
