@@ -119,7 +119,8 @@ static const char *table_ddl(const struct store_sqlite_table *t, const char *nam
                              struct arena *a) {
     struct buf b = BUF_INIT;
 
-    buf_addf(&b, "CREATE TABLE \"%s\"(rid INTEGER PRIMARY KEY,id TEXT NOT NULL", name);
+    /* No column but doc has a type: a type would convert what it's compared with. */
+    buf_addf(&b, "CREATE TABLE \"%s\"(rid INTEGER PRIMARY KEY,id NOT NULL", name);
     for (size_t i = 0; i < t->columns_len; i++)
         buf_addf(&b, ",\"f:%s\" NOT NULL", t->column[i]);
     buf_adds(&b, ",doc TEXT NOT NULL);");
