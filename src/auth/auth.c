@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "auth_priv.h"
+#include "auth_tries.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -84,6 +85,7 @@ int auth_open(const struct auth_options *o, struct auth **ret_auth, struct statu
     auth->tokens = token_cache_new(o->max_tokens);
     auth->workspaces = workspace_cache_new();
     auth->jwks = jwks_cache_new();
+    auth->tries = tries_new();
     *ret_auth = auth;
     return 0;
 }
@@ -94,6 +96,7 @@ void auth_close(struct auth **auth) {
     token_cache_free(&(*auth)->tokens);
     workspace_cache_free(&(*auth)->workspaces);
     jwks_cache_free(&(*auth)->jwks);
+    tries_free(&(*auth)->tries);
     arena_free(&(*auth)->arena);
     free(*auth);
     *auth = NULL;

@@ -17,6 +17,7 @@ struct document;
 struct jwks_cache;
 struct store_filter;
 struct token_cache;
+struct tries;
 struct workspace_cache;
 
 enum {
@@ -32,6 +33,7 @@ struct auth {
     struct token_cache *tokens;
     struct workspace_cache *workspaces;
     struct jwks_cache *jwks;
+    struct tries *tries;
     /*
      * What was remembered under an id is stale once the counter of its slot has moved.
      * Read before the documents are, so that a change in between is not missed.
@@ -74,6 +76,12 @@ int auth_workspace_verify(struct auth *auth, const struct auth_workspace *w,
                           const struct auth_jwt *jwt, struct status *st);
 /* The document without what never leaves the server. */
 const struct value *auth_workspace_public(struct arena *a, const struct value *doc);
+/* As /workspaces shows it: with effective limits. */
+const struct value *auth_workspace_engine_view(struct request *rq,
+                                               const struct value *doc);
+/* As /org-workspaces shows it: with the secret, or "" for those who may only read. */
+const struct value *auth_workspace_owner_view(struct request *rq, const struct value *doc,
+                                              bool with_secret);
 /* The signing secret in clear; NULL when there is none or it can't be opened. */
 const char *auth_workspace_secret(const struct crypto_sealer *s, struct arena *a,
                                   const struct value *doc);
@@ -160,6 +168,69 @@ struct auth_access {
 int auth_user_access(struct auth *auth, struct arena *a, const struct value *user,
                      const struct value *workspace, struct auth_access *ret_access,
                      struct status *st);
+
+/* The person behind the request (ACCESS_PLATFORM rows). */
+int auth_load_user(struct request *rq, const struct value **ret_user, struct status *st);
+/* The first organisation that the person belongs to; for platform administrators any. */
+int auth_first_org(struct request *rq, const struct value **ret_org, struct status *st);
+/* -1: 404 for strangers, 403 for members who are not administrators of the organisation.
+ */
+int auth_need_org_admin(struct request *rq, const char *org_id, struct status *st);
+
+/* ---- Making things: used by routes, by the first start and by commands ---- */
+
+struct auth_new_workspace {
+    const char *name, *org_id;
+    const char *key, *secret;     /* NULL: made up */
+    const char *logo_uri;         /* or NULL */
+    const struct value *settings; /* NULL: logs are on */
+};
+int auth_create_workspace(struct auth *auth, struct arena *a,
+                          const struct auth_new_workspace *n,
+                          const struct value **ret_doc, struct status *st);
+
+struct auth_new_user {
+    const char *email;
+    const char *name;     /* NULL: the part of the address before the @ */
+    const char *password; /* NULL: none; the person comes in by a link */
+    bool is_verified, is_admin;
+};
+/* -1 bad_request: no address, weak password; "already_exists". */
+int auth_create_user(struct auth *auth, struct arena *a, const struct auth_new_user *n,
+                     const struct value **ret_user, struct status *st);
+/* By address, letter case ignored. 1: none. */
+int auth_find_user(struct auth *auth, struct arena *a, const char *email,
+                   const struct value **ret_user, struct status *st);
+int auth_update_user(struct auth *auth, struct arena *a, const char *user_id,
+                     const struct value *set, const struct value **ret_user,
+                     struct status *st);
+/* Without hashes. */
+const struct value *auth_user_served(struct arena *a, const struct value *user);
+/* -1 bad_request: 8 to 200 characters with a lower-case letter, an upper-case letter and
+ * a digit. */
+int auth_check_password(const char *password, struct status *st);
+/* A new personal token, which replaces the one before. */
+int auth_new_personal_token(struct auth *auth, struct arena *a, const char *user_id,
+                            const char **ret_token, struct status *st);
+
+int auth_drop_personal_token(struct auth *auth, struct arena *a, const char *user_id,
+                             const struct value **ret_user, struct status *st);
+
+int auth_create_org(struct auth *auth, struct arena *a, const char *name,
+                    const struct value **ret_org, struct status *st);
+/* role: admin, member, read-only; status: invited, active. workspaces: array or NULL. An
+ * existing membership is given as it is. */
+int auth_add_member(struct auth *auth, struct arena *a, const char *org_id,
+                    const char *user_id, const char *role, const char *status,
+                    const struct value *workspaces, const struct value **ret_member,
+                    struct status *st);
+/* The organisations of a person, as an array; all of them for a platform administrator.
+ */
+int auth_orgs_of(struct auth *auth, struct arena *a, const struct value *user,
+                 const struct value **ret_orgs, struct status *st);
+/* A person without an organisation gets one, with a workspace. */
+int auth_ensure_org(struct auth *auth, struct arena *a, const struct value *user,
+                    struct status *st);
 
 /* ---- Small helpers ---- */
 
