@@ -137,6 +137,10 @@ int auth_bootstrap(const struct deps *deps, struct arena *a, const char *email,
         return st_fail(st, ST_CONFIGURATION, "conflict",
                        "The first workspace's secret can't be opened with this "
                        "ENCRYPTION_SECRET");
+    if (!value_has(user, "patHash") &&
+        auth_new_personal_token(auth, a, value_get_string(user, "id", ""),
+                                &ret_result->admin_token, st) < 0)
+        return -1;
     return fresh_link(auth, a, value_get_string(user, "id", ""), &ret_result->admin_uri,
                       st);
 }

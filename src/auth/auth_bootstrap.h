@@ -11,8 +11,9 @@ struct status;
 struct auth_bootstrap {
     const char *workspace_key, *workspace_secret;
     const char *admin_email;
-    const char
-        *admin_uri; /* a link that signs the administrator in once, within 7 days */
+    /* A link that signs the administrator in once, within 7 days. */
+    const char *admin_uri;
+    const char *admin_token; /* a personal token, at the first call only; then NULL */
 };
 
 /*

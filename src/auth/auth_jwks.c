@@ -28,7 +28,8 @@ enum {
 struct jwks_entry {
     char *uri; /* NULL: free */
     struct key_set *set;
-    int64_t fetched_ms, failed_ms; /* monotonic; 0: never */
+    int64_t fetched_ms;     /* monotonic */
+    int64_t no_try_till_ms; /* after a failure */
     bool is_fetching;
 };
 
@@ -180,16 +181,15 @@ static void refresh(struct auth *auth, struct jwks_entry *e) {
     if (s) {
         key_set_unref(&e->set);
         e->set = s;
-        e->fetched_ms = auth_monotonic_ms(auth) + 1;
-        e->failed_ms = 0;
+        e->fetched_ms = auth_monotonic_ms(auth);
     } else {
-        e->failed_ms = auth_monotonic_ms(auth) + 1;
+        e->no_try_till_ms = auth_monotonic_ms(auth) + FAILED_MS;
     }
     pthread_cond_broadcast(&c->fetched);
 }
 
 static bool wants_fetch(const struct jwks_entry *e, const char *kid, int64_t now) {
-    if (e->is_fetching || (e->failed_ms && now - e->failed_ms < FAILED_MS))
+    if (e->is_fetching || now < e->no_try_till_ms)
         return false;
     if (!e->set || now - e->fetched_ms >= FRESH_MS)
         return true;
