@@ -1,0 +1,47 @@
+/*
+ * action_run.h - running an action now, for a caller who waits (engine.md 12).
+ */
+#ifndef ACTION_ACTION_RUN_H
+#define ACTION_ACTION_RUN_H
+
+#include <stdint.h>
+
+struct arena;
+struct caller;
+struct deps;
+struct http_router;
+struct model_selector;
+struct status;
+struct value;
+
+enum { ACTION_RUN_LIMIT_MS = 50000 };
+
+/* What to run. Exactly one of selector, api, code. */
+struct action_run_request {
+    const struct model_selector
+        *selector; /* an action, and the connection to run it on */
+    const struct value
+        *api;         /* {method, path, body?, headers?, query?} on the connection */
+    const char *code; /* javascript, no connection needed */
+    const struct model_selector *connection; /* for api and code; may name nothing */
+    const struct value *input, *meta;
+    int64_t deadline_ms; /* monotonic; 0: ACTION_RUN_LIMIT_MS from now */
+};
+
+struct action_run_result {
+    const struct value *output; /* undefined: none */
+    const char *run_id;         /* of the log record; NULL when nothing was begun */
+};
+
+/*
+ * Runs it and writes the run's log record. -1: bad_request when the request itself is
+ * wrong (run_id NULL), action_run with the failure as its cause otherwise (run_id set).
+ */
+int action_run(const struct deps *deps, struct arena *a, const struct caller *caller,
+               const struct action_run_request *rq, struct action_run_result *ret,
+               struct status *st);
+
+/* run, /act and the run logs. */
+void action_run_routes(struct http_router *r);
+
+#endif
