@@ -96,6 +96,7 @@ enum {
     EL_WORKSPACE_EXPORT = 2048, /* part of a workspace export */
     EL_APP_SCHEMA = 4096,       /* .../app-schema */
     EL_SCHEMA = 8192,           /* .../schema */
+    EL_LATEST = 16384,          /* .../update-to-latest-flow */
 };
 
 /*
