@@ -231,12 +231,31 @@ static int compare_pair(struct comparing *c, const struct pair *pair, struct sta
     return 0;
 }
 
+/* Trailing blanks of a plain YAML text may be wide ones. */
+static size_t without_trailing_space(const char *s, size_t len) {
+    static const char *const wide[] = {
+        "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81", "\xe2\x80\x82", "\xe2\x80\x83",
+        "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86", "\xe2\x80\x87", "\xe2\x80\x88",
+        "\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80",
+    };
+    bool cut = true;
+
+    while (cut) {
+        cut = false;
+        while (len && strchr(" \t\r\n", s[len - 1]))
+            len--;
+        for (size_t i = 0; i < sizeof wide / sizeof *wide && !cut && len >= 3; i++)
+            cut = memcmp(s + len - 3, wide[i], 3) == 0;
+        if (cut)
+            len -= 3;
+    }
+    return len;
+}
+
 static const struct value *trimmed_diff(struct comparing *c) {
-    size_t len = c->diff.len;
+    size_t len = without_trailing_space(c->diff.data, c->diff.len);
     const struct value *text;
 
-    while (len && strchr(" \t\r\n", c->diff.data[len - 1]))
-        len--;
     text = value_string_len(c->arena, c->diff.data ? c->diff.data : "", len);
     return c->options->with_diff ? text : &value_undefined;
 }

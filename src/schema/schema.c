@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/status.h"
+#include "locator/coerce.h"
 #include "locator/locator.h"
 #include "locator/locator_schema.h"
 #include "locator/text_case.h"
@@ -18,11 +19,18 @@ enum {
     DESCRIPTION_DOTS = 50, /* "..." is added above this length, not above 300 */
 };
 
+/* A list of one type is loosely equal to the type. */
+static bool loosely_of_type(const struct value *schema, const char *type) {
+    struct value text = value_string_ref(type, strlen(type));
+
+    return coerce_loose_equal(value_get(schema, "type"), &text);
+}
+
 bool schema_is_scalar(const struct value *schema) {
     if (!value_is_object(schema) && !value_is_array(schema))
         return false;
-    return !schema_type_is(schema, "array") && !schema_type_is(schema, "object") &&
-           !schema_type_is(schema, "null");
+    return !loosely_of_type(schema, "array") && !loosely_of_type(schema, "object") &&
+           !loosely_of_type(schema, "null");
 }
 
 bool schema_is_number(const struct value *schema) {
@@ -172,7 +180,9 @@ static const struct value *titled_property(struct arena *a, const struct value *
                                            const struct member *property) {
     const struct value *schema = &property->value;
 
-    if (!value_is_object(schema) || value_truthy(value_get(schema, "title")))
+    /* an empty name is no locator */
+    if (property->key_len == 0 || !value_is_object(schema) ||
+        value_truthy(value_get(schema, "title")))
         return schema;
     return schema_populate_titles(
         a, schema_with(a, schema, "title", title_of(a, root, property)));
@@ -412,23 +422,28 @@ const struct value *schema_spread(struct arena *a, const struct value *v) {
     return array_end(&b);
 }
 
+static void set_entry(struct object_builder *b, size_t i, const struct value *v) {
+    char key[24];
+    int len = snprintf(key, sizeof key, "%zu", i);
+
+    object_set_len(b, key, (size_t)len, v);
+}
+
 const struct value *schema_entries(struct arena *a, const struct value *v) {
     struct object_builder b;
-    size_t i = 0;
+    size_t units;
 
     if (value_is_object(v))
         return v;
     if (!value_is_array(v) && !value_is_string(v))
         return &value_empty_object;
 
-    v = schema_spread(a, v);
     object_begin(&b, a, v->len);
-    for (VALUE_EACH_ITEM(item, v)) {
-        char key[24];
-        int len = snprintf(key, sizeof key, "%zu", i++);
-
-        object_set_len(&b, key, (size_t)len, item);
-    }
+    for (VALUE_EACH_ITEM(item, v))
+        set_entry(&b, (size_t)(item - v->items), item);
+    units = value_is_string(v) ? value_utf16_length(v->str, v->len) : 0;
+    for (size_t i = 0; i < units; i++)
+        set_entry(&b, i, value_utf16_slice(a, v->str, v->len, i, i + 1));
     return object_end(&b);
 }
 

@@ -23,6 +23,11 @@ static const struct value *read_key(struct arena *a, const struct value *v,
     return value_get_len(schema_entries(a, v), key->key, key->key_len);
 }
 
+/* Is it an own key, be it one that holds undefined? */
+static bool has_key(struct arena *a, const struct value *v, const struct member *key) {
+    return value_find(schema_entries(a, v), key->key, key->key_len) != NULL;
+}
+
 static const struct value *fit_number(struct arena *a, const struct value *v,
                                       bool integer) {
     double n;
@@ -74,13 +79,13 @@ static void fit_known(struct object_builder *b, const struct value *v,
                       const struct value *properties,
                       const struct schema_fit_options *o) {
     for (VALUE_EACH_MEMBER(m, properties)) {
-        const struct value *own, *fitted;
+        const struct value *before = read_key(b->arena, v, m), *fitted;
 
         if (o->skip_read_only_fields && value_truthy(value_get(&m->value, "readOnly")))
             continue;
-        fitted = schema_fit(b->arena, read_key(b->arena, v, m), &m->value, o);
-        own = value_find(v, m->key, m->key_len);
-        if ((own && value_is(own, VALUE_UNDEFINED)) || !value_is(fitted, VALUE_UNDEFINED))
+        fitted = schema_fit(b->arena, before, &m->value, o);
+        if (!value_is(fitted, VALUE_UNDEFINED) ||
+            (value_is(before, VALUE_UNDEFINED) && has_key(b->arena, v, m)))
             schema_assign(b, m->key, m->key_len, fitted);
     }
 }

@@ -145,7 +145,7 @@ static int fit(struct arena *a, const struct value *args, const struct value **r
         .normalize_values = option(ARG(2), "normalizeValues"),
         .skip_unknown_fields = option(ARG(2), "skipUnknownFields"),
         .skip_read_only_fields = option(ARG(2), "skipReadOnlyFields"),
-
+        .is_formula = option(ARG(2), "valueHasFormulas") ? formula_is : NULL,
     };
 
     (void)st;

@@ -66,6 +66,15 @@ const stubs = {
 };
 
 const wrappers = {
+  'DataForm.getFields': (form) => new sdk.DataForm(form).getFields(),
+  'DataForm.getFieldValueOptions': (form, field) => new sdk.DataForm(form).getFieldValueOptions(field),
+  'DataForm.setFieldValue': (form, field, value) => new sdk.DataForm(form).setFieldValue(field, value),
+  'walkSchema.dropReadOnly': (schema) => sdk.walkSchema(schema, (s) => (s.readOnly === true ? undefined : s)),
+  'walkSchema.visit': (schema) => {
+    const seen = [];
+    const result = sdk.walkSchema(schema, (s, locator) => (seen.push(locator), s));
+    return { seen, result };
+  },
   locatorToSteps: (l) => sdk.locatorToSteps(l).map((step) => ({ ...step })),
   resolveFormulas: (value, { stubs: names = [], ...rest }) =>
     sdk.resolveFormulas(value, { ...rest, ...Object.fromEntries(names.map((name) => [name, stubs[name]])) }),
