@@ -39,13 +39,22 @@
 
 #define MAX_ANSWER_BYTES   ((size_t)30 * 1024 * 1024)
 #define MAX_BODIES_BYTES   ((size_t)1024 * 1024 * 1024) /* of all requests together */
-#define CONNECTION_POOL    ((size_t)32 * 1024) /* bounds request line and headers */
+#define CONNECTION_POOL    ((size_t)24 * 1024) /* bounds request line and headers */
 #define STREAM_CHUNK       ((size_t)32 * 1024)
 #define MAX_CONNECTIONS    65000
+#define SPARE_ARENAS       64
 #define CLIENT_CLOSED_CODE 499 /* in logs: the peer left before the reply */
+
+/* Arenas between two requests, so that a request starts with warm memory. */
+struct spare_arenas {
+    pthread_mutex_t mu;
+    struct arena *arena[SPARE_ARENAS]; /* guarded by: mu */
+    unsigned n;                        /* guarded by: mu */
+};
 
 struct http_server {
     struct http_server_options o;
+    struct spare_arenas spare;
     struct MHD_Daemon *daemon;
     struct http_pool *pool;
     struct conn_watch watch;
@@ -100,6 +109,29 @@ struct exchange {
     } stream;
 };
 
+/* ---- arenas ---- */
+
+static struct arena *take_arena(struct spare_arenas *s) {
+    struct arena *a = NULL;
+
+    pthread_mutex_lock(&s->mu);
+    if (s->n > 0)
+        a = s->arena[--s->n];
+    pthread_mutex_unlock(&s->mu);
+    return a ? a : arena_new(4000);
+}
+
+static void give_arena(struct spare_arenas *s, struct arena *a) {
+    arena_reset(a);
+    pthread_mutex_lock(&s->mu);
+    if (s->n < SPARE_ARENAS) {
+        s->arena[s->n++] = a;
+        a = NULL;
+    }
+    pthread_mutex_unlock(&s->mu);
+    arena_free(&a);
+}
+
 /* ---- request headers ---- */
 
 static const char *exchange_header(struct http_connection *c, const char *name) {
@@ -130,11 +162,12 @@ static void exchange_each_header(struct http_connection *c,
     MHD_get_connection_values(((struct exchange *)c)->mhd, MHD_HEADER_KIND, each_one, &e);
 }
 
+/* RFC 9110 tchar, a bit per byte below 128. */
 static bool is_token(const char *s) {
-    static const char separators[] = "()<>@,;:\\\"/[]?={} \t";
+    static const uint32_t tchar[4] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
 
     for (; *s; s++)
-        if (*s <= ' ' || *s == 0x7f || strchr(separators, *s))
+        if (*s < 0 || !(tchar[*s / 32] >> *s % 32 & 1))
             return false;
     return true;
 }
@@ -206,12 +239,20 @@ static bool is_sane_id(const char *id) {
 }
 
 static const char *request_id(struct exchange *ex) {
+    static const char digits[] = "0123456789abcdef";
     struct http_server *s = ex->server;
+    uint64_t n = atomic_fetch_add_explicit(&s->next_id, 1, memory_order_relaxed);
+    size_t prefix = sizeof(s->id_prefix) - 1;
+    char *id;
 
     if (ex->head.request_id && is_sane_id(ex->head.request_id))
         return ex->head.request_id;
-    return arena_printf(ex->rq.arena, "%s-%08llx", s->id_prefix,
-                        (unsigned long long)atomic_fetch_add(&s->next_id, 1));
+    id = arena_alloc(ex->rq.arena, prefix + 10 + 1);
+    memcpy(id, s->id_prefix, prefix);
+    for (int i = 9; i >= 0; i--, n >>= 4)
+        id[prefix + (size_t)i] = digits[n & 15];
+    id[prefix + 10] = '\0';
+    return id;
 }
 
 /*
@@ -486,7 +527,7 @@ static void split_target(struct request *rq, const char *target) {
 
 static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd) {
     struct http_server *s = cls;
-    struct arena *a = arena_new(4096);
+    struct arena *a = take_arena(&s->spare);
     struct exchange *ex = arena_zalloc(a, sizeof(*ex));
 
     ex->base.header = exchange_header;
@@ -618,7 +659,6 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
                          enum MHD_RequestTerminationCode how) {
     struct http_server *s = cls;
     struct exchange *ex = *con_cls;
-    struct arena *a;
 
     (void)mhd;
     if (!ex)
@@ -642,8 +682,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
         pthread_cond_signal(&s->ended);
         pthread_mutex_unlock(&s->mu);
     }
-    a = ex->rq.arena;
-    arena_free(&a);
+    give_arena(&s->spare, ex->rq.arena);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
@@ -733,7 +772,7 @@ static void set_defaults(struct http_server *s) {
     s->clock = o->deps && o->deps->clock ? o->deps->clock : clock_system();
     s->cors.allowed = o->cors_allowed_origins;
     rand_system()->fill(rand_system(), random, sizeof(random));
-    snprintf(s->id_prefix, sizeof(s->id_prefix), "%02x%02x%02x%02x%02x", random[0],
+    snprintf(s->id_prefix, sizeof(s->id_prefix), "%02x%02x%02x%02x%02x-", random[0],
              random[1], random[2], random[3], random[4]);
 }
 
@@ -767,7 +806,10 @@ static void server_free(struct http_server *s) {
     http_pool_free(&s->pool);
     conn_watch_stop(&s->watch);
     pthread_mutex_destroy(&s->mu);
+    pthread_mutex_destroy(&s->spare.mu);
     pthread_cond_destroy(&s->ended);
+    while (s->spare.n > 0)
+        arena_free(&s->spare.arena[--s->spare.n]);
     free(s->late_reply);
     free(s);
 }
@@ -787,6 +829,7 @@ int http_server_start(const struct http_server_options *o,
     }
     s->port = port_of(fd);
     pthread_mutex_init(&s->mu, NULL);
+    pthread_mutex_init(&s->spare.mu, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->ended, &monotonic);
