@@ -141,8 +141,11 @@ static int parse_range(char *text, struct item *it, struct status *st) {
         it->family = AF_INET, max = 32;
     else if (inet_pton(AF_INET6, text, it->net) == 1)
         it->family = AF_INET6, max = 128;
-    else
+    else {
+        if (slash)
+            *slash = '/';
         return 1;
+    }
     it->bits = max;
     if (slash) {
         bits = strtol(slash + 1, &end, 10);
@@ -174,6 +177,7 @@ int http_address_list_parse(struct arena *a, const char *text,
             l->all = true;
             continue;
         }
+        word += strncmp(word, "*.", 2) == 0;
         it = arena_zalloc(a, sizeof(*it));
         rc = parse_range(word, it, st);
         if (rc < 0)
@@ -213,6 +217,16 @@ bool http_address_list_has(const struct address_list *l, const struct sockaddr *
         if (!it->name && it->family == family && in_prefix(ip, it->net, it->bits))
             return true;
     return false;
+}
+
+bool http_address_list_has_text(const struct address_list *l, const char *ip) {
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+
+    if (inet_pton(AF_INET, ip, &four.sin_addr) == 1)
+        return http_address_list_has(l, (struct sockaddr *)&four);
+    return inet_pton(AF_INET6, ip, &six.sin6_addr) == 1 &&
+           http_address_list_has(l, (struct sockaddr *)&six);
 }
 
 bool http_address_list_has_name(const struct address_list *l, const char *name) {

@@ -33,7 +33,10 @@ struct address_list;
 int http_address_list_parse(struct arena *a, const char *text,
                             const struct address_list **ret_list, struct status *st);
 bool http_address_list_has(const struct address_list *l, const struct sockaddr *sa);
-/* Exact, case-insensitive; ".example.org" in the list holds every name below it. */
+/* As http_address_list_has for an address in text; false when it is none. */
+bool http_address_list_has_text(const struct address_list *l, const char *ip);
+/* Exact, case-insensitive; ".example.org" or "*.example.org" in the list holds every name
+ * below it. */
 bool http_address_list_has_name(const struct address_list *l, const char *name);
 
 #endif

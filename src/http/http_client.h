@@ -34,16 +34,23 @@ struct http_call {
     const struct http_header *headers;
     size_t headers_len;
     struct bytes body;
-    /* Instead of body: pulled until 0 bytes; or NULL. */
+    /*
+     * Instead of body: pulled until 0 bytes, non-zero ends the call; or NULL. Called on
+     * the client's thread: must not block. Without a Content-Length header it is sent
+     * chunked; it can't be sent again after a redirect.
+     */
     int (*body_pull)(void *ctx, char *buf, size_t max, size_t *ret_len);
     void *body_ctx;
     enum http_reach reach;
-    const char *proxy_uri;   /* outbound HTTP proxy; or NULL */
+    const char *proxy_uri;   /* HTTP proxy of this call, itself under `reach`; or NULL */
     int timeout_ms;          /* whole call; 0: 60 s */
     int connect_timeout_ms;  /* 0: 10 s */
     size_t max_answer_bytes; /* 0: 30 MB; more is a failure */
-    int max_redirects;       /* 0: none are followed */
-    bool keep_encoding;      /* leave Content-Encoding as it came (proxying) */
+    int max_redirects;  /* 0: none are followed. To another origin only harmless headers
+                           go along: no Authorization, Cookie or header of the caller's own
+                           making */
+    bool keep_encoding; /* leave Content-Encoding as it came (proxying); otherwise the
+                           body is decoded, and Content-Encoding and -Length left out */
     /*
      * Streamed answer; or NULL to collect the body. on_head is called once with status
      * and headers; on_body with consecutive parts. Non-zero from either ends the call.
@@ -70,6 +77,22 @@ struct http_answer {
  */
 int http_client_call(struct http_client *c, struct arena *a, const struct http_call *call,
                      struct http_answer *ret_answer, struct status *st);
+
+/*
+ * The same call with an answer that is pulled, in bounded memory, as a streamed reply of
+ * the server wants it: reply_stream(rp, answer.status, type, http_stream_pull,
+ * http_stream_close, stream). http_stream_open blocks until the headers are there;
+ * ret_answer->body stays empty. on_head and on_body must be NULL. The call's body must
+ * live until http_stream_close.
+ */
+struct http_stream;
+int http_stream_open(struct http_client *c, struct arena *a, const struct http_call *call,
+                     struct http_answer *ret_answer, struct http_stream **ret_stream,
+                     struct status *st);
+int http_stream_pull(void *stream, char *buf, size_t max, size_t *ret_len,
+                     struct status *st);
+void http_stream_close(void *stream);
+
 /* Case-insensitive; the first one, or NULL. */
 const char *http_answer_header(const struct http_answer *answer, const char *name);
 
@@ -79,9 +102,13 @@ struct http_client_options {
     const char *private_allow;
     const char *ca_file; /* extra certificate authorities; or NULL */
     const char *user_agent;
+    /* The operator's own proxies for calls under HTTP_REACH_PUBLIC, not checked
+       themselves, and the comma list of hosts that are called without; or NULL. */
+    const char *http_proxy_uri, *https_proxy_uri, *no_proxy;
     size_t max_connections;          /* 0: 6000 */
     size_t max_connections_per_host; /* 0: no limit of its own */
 };
+/* All calls must have ended before close. */
 int http_client_open(const struct http_client_options *o, struct http_client **ret_client,
                      struct status *st);
 void http_client_close(struct http_client **c);

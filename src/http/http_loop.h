@@ -1,0 +1,52 @@
+/*
+ * http_loop.h - one thread that drives libcurl's transfers over epoll.
+ *
+ * There is one multi handle, hence one pool of connections, per reach: a connection that
+ * was opened without the network policy can't serve a call under it.
+ */
+#ifndef HTTP_HTTP_LOOP_H
+#define HTTP_HTTP_LOOP_H
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "http_client.h"
+
+struct http_loop;
+
+enum { HTTP_REACHES = HTTP_REACH_ANY + 1 };
+
+/* A transfer on the loop. CURLOPT_PRIVATE of its easy handle points to it. */
+struct http_transfer {
+    CURL *easy;
+    enum http_reach reach;
+    struct http_transfer *next;                      /* guarded by: loop; its queue */
+    struct http_transfer *prev_active, *next_active; /* of the loop's thread */
+    bool active;
+    enum { TRANSFER_START, TRANSFER_UNPAUSE, TRANSFER_CANCEL } command;
+    bool queued; /* guarded by: loop */
+    /* Guarded by: mu. The loop signals what it changes. */
+    pthread_mutex_t mu;
+    pthread_cond_t changed;
+    bool done;     /* result is set, the easy handle is the owner's again */
+    bool released; /* the answer to TRANSFER_CANCEL: the loop has forgotten it */
+    CURLcode result;
+};
+
+struct http_loop *http_loop_new(size_t max_connections, size_t max_per_host);
+/*
+ * Hands the transfer and its easy handle to the loop's thread until done is true. A
+ * command for a transfer whose earlier command still waits replaces it.
+ */
+void http_loop_post(struct http_loop *l, struct http_transfer *t, int command);
+/* Blocks until done. */
+void http_transfer_wait(struct http_transfer *t);
+/* Ends it if need be and blocks until the loop has forgotten it. */
+void http_transfer_cancel(struct http_loop *l, struct http_transfer *t);
+/* Fails what is under way (CURLE_ABORTED_BY_CALLBACK), ends the thread. */
+void http_loop_free(struct http_loop **l);
+/* For CURLOPT_CLOSESOCKETFUNCTION, with the loop as its pointer. */
+int http_loop_close_socket(void *loop, curl_socket_t fd);
+
+#endif
