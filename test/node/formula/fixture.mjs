@@ -2,22 +2,14 @@
 // our answers against the public SDK's. VECTORS_RUN names the vectors' runner.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { load, JSON_SCHEMA } from 'js-yaml';
+import { elements } from './fixture_elements.mjs';
 import { agrees, answer, encode, sdk } from './vector_format.mjs';
 import { generator } from './generator.mjs';
 
 const runner = process.env.VECTORS_RUN ?? 'build/test/vectors/run';
 const records = Number(process.env.FIXTURE_RECORDS ?? 5);
-const root = new URL('../../fixtures/workspace-bidirectional-sync/', import.meta.url);
 const random = generator(20250725);
-
-/** Every element of the workspace: [path, element]. */
-export function* elements() {
-  for (const path of readdirSync(root, { recursive: true }).sort())
-    if (path.endsWith('spec.yaml')) yield [path, load(readFileSync(new URL(path, root), 'utf8'), { schema: JSON_SCHEMA })];
-}
 
 /** The parts of an element that are evaluated at run time: {name: value}. */
 function evaluated(element) {
