@@ -26,8 +26,9 @@ enum config_service {
     SERVICE_UI = 16,
     SERVICE_CONSOLE = 32,
     SERVICE_CODE_RUNNER = 64,
+    SERVICE_CLIENT = 128, /* commands that call an API: push, pull, token, connector */
     SERVICE_CORE = 15,
-    SERVICE_ALL = 127,
+    SERVICE_ALL = 127, /* of a deployment */
 };
 
 enum config_limit {

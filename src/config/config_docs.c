@@ -15,7 +15,7 @@
 /* ---- docs/config.md ---- */
 
 static void add_services(struct buf *b, unsigned services) {
-    static const char letters[] = "AIQOUCR";
+    static const char letters[] = "AIQOUCRT";
 
     if (services == SERVICE_ALL) {
         buf_adds(b, "all");
@@ -27,7 +27,7 @@ static void add_services(struct buf *b, unsigned services) {
         if (services)
             buf_addc(b, ' ');
     }
-    for (unsigned i = 0; i < 7; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         if (!(services & 1u << i))
             continue;
         buf_addc(b, letters[i]);
@@ -110,7 +110,7 @@ void config_docs(struct buf *b) {
         "`bad-format`, `out-of-range`, `unknown-value`, `conflict` and "
         "`unreadable-file`. `membrane config check` does only that.\n\n"
         "Services: A API, I instant worker, Q queued worker, O orchestrator (together: "
-        "core), U UI, C console, R code runner.\n");
+        "core), U UI, C console, R code runner, T commands that call an API.\n");
     for (size_t i = 0; i < config_rows_len; i++) {
         const struct config_row *row = &config_rows[i];
 
