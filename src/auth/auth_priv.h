@@ -224,6 +224,8 @@ int auth_add_member(struct auth *auth, struct arena *a, const char *org_id,
                     const char *user_id, const char *role, const char *status,
                     const struct value *workspaces, const struct value **ret_member,
                     struct status *st);
+/* Who was invited by address has shown that the address is theirs. */
+int auth_activate_memberships(struct auth *auth, const char *user_id, struct status *st);
 /* The organisations of a person, as an array; all of them for a platform administrator.
  */
 int auth_orgs_of(struct auth *auth, struct arena *a, const struct value *user,

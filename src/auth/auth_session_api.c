@@ -275,7 +275,8 @@ static int set_password(struct request *rq, struct reply *rp, const char *user_i
                                                   rq->arena, auth->o.rand, password)),
                       "emailVerified", proves_address ? &value_true : NULL, NULL),
             &user, st) < 0 ||
-        auth_sessions_end(auth, user_id, st) < 0)
+        auth_sessions_end(auth, user_id, st) < 0 ||
+        (proves_address && auth_activate_memberships(auth, user_id, st) < 0))
         return -1;
     send_mail(auth, value_get_string(user, "email", ""), "Your password was changed",
               "Your password was changed just now. If that was not you, set a new one at "

@@ -212,6 +212,21 @@ int auth_add_member(struct auth *auth, struct arena *a, const char *org_id,
     return store_find(auth->o.store, a, C_ORG_USERS, &q, ret_member, st) == 0 ? 0 : -1;
 }
 
+int auth_activate_memberships(struct auth *auth, const char *user_id, struct status *st) {
+    struct arena *a = arena_new(0);
+    const struct store_filter *invited =
+        store_and(a, store_eq_text(a, "userId", user_id),
+                  store_eq_text(a, "status", "invited"), NULL);
+    struct store_change change = {.set = value_obj(a, "status", value_string(a, "active"),
+                                                   "updatedAt", auth_iso_now(auth, a),
+                                                   NULL)};
+    int rc = store_update_many(auth->o.store, C_ORG_USERS, invited, &change, NULL, st);
+
+    arena_free(&a);
+    auth_forget(auth, user_id);
+    return rc;
+}
+
 int auth_orgs_of(struct auth *auth, struct arena *a, const struct value *user,
                  const struct value **ret_orgs, struct status *st) {
     struct store_query all = {.sort = {{"id", false}}, .limit = 1000};
