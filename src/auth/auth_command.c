@@ -237,8 +237,8 @@ static int create_user(struct arena *a, const struct config_client *client,
     return status;
 }
 
-static int link(struct arena *a, const struct config_client *client,
-                const struct admin_options *o) {
+static int sign_in_link(struct arena *a, const struct config_client *client,
+                        const struct admin_options *o) {
     const struct value *answer;
     int status;
 
@@ -291,7 +291,7 @@ int auth_command_admin(int argc, char **argv) {
         const char *name;
         int (*run)(struct arena *, const struct config_client *,
                    const struct admin_options *);
-    } rows[] = {{"create-user", create_user}, {"link", link}, {"users", users}};
+    } rows[] = {{"create-user", create_user}, {"link", sign_in_link}, {"users", users}};
     struct admin_options o = {0};
     struct config_client client;
 
