@@ -3,7 +3,9 @@
  *
  * Keys are relative paths of segments [A-Za-z0-9._@=+ -] separated by '/', without '..',
  * empty or hidden segments: blob_key_valid() decides, every call refuses others with
- * bad_request. A put replaces atomically: readers see the old or the new bytes.
+ * bad_request. A put replaces atomically: readers see the old or the new bytes; when it
+ * returned, it's durable. A key should not be the folder of another ("a" and "a/b"): the
+ * directory backend refuses the second.
  * Threads: may be used by all threads at once. All calls block.
  */
 #ifndef BLOB_BLOB_H
@@ -50,7 +52,8 @@ int blob_stat(struct blob *b, enum blob_bucket bucket, const char *key,
 /* 0 deleted, 1 absent. */
 int blob_delete(struct blob *b, enum blob_bucket bucket, const char *key,
                 struct status *st);
-/* Array of key texts below the prefix, sorted; at most limit. */
+/* Array of the key texts that start with the prefix ("", "a/b" or "a/b/"), sorted by
+ * bytes; at most limit. */
 int blob_list(struct blob *b, struct arena *a, enum blob_bucket bucket,
               const char *prefix, size_t limit, const struct value **ret_keys,
               struct status *st);
