@@ -96,6 +96,11 @@ const struct value *model_follow(struct model_view *v, const struct element_type
 /* Brings states, errors, children and dependants up to date, in the view. */
 int model_settle(struct model_view *v, struct status *st);
 
+/* Checks a document, adds server-side members and slot, puts and queues it. */
+int model_finish(struct model_view *v, const struct element_type *t,
+                 const struct value *doc, const struct value **ret_doc,
+                 struct status *st);
+
 /* model_input.c: the writable members of a body. */
 enum { MODEL_INPUT_IMPORT = 1 }; /* also FIELD_SERVER fields that travel in exports */
 /*

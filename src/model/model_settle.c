@@ -386,14 +386,31 @@ static int queue_it(struct model_view *v, struct model_entry *e, void *ctx,
     return 0;
 }
 
+/* Its content was given together with the parent's: it is up to date. */
+static const struct value *follow_pinned(struct model_view *v,
+                                         const struct element_type *t,
+                                         const struct value *parent,
+                                         const struct value *child) {
+    struct object_builder b;
+
+    if (value_get_bool(child, "isCustomized", false))
+        return child;
+    object_begin(&b, v->arena, child->len + 2);
+    object_set_all(&b, child);
+    link_revisions(&b, t, model_layer(child), parent);
+    return object_end(&b);
+}
+
 static int follow_it(struct model_view *v, struct model_entry *child, void *ctx,
                      struct status *st) {
     const struct model_entry *parent = ctx;
     const struct element_type *t = element_type(child->type);
 
     (void)st;
-    if (!child->pinned && child->type == parent->type) {
-        const struct value *next = model_follow(v, t, parent->now, child->now);
+    if (child->type == parent->type) {
+        const struct value *next = child->pinned
+                                       ? follow_pinned(v, t, parent->now, child->now)
+                                       : model_follow(v, t, parent->now, child->now);
         if (next != child->now)
             model_view_put(v, child->type, next);
     }

@@ -228,9 +228,9 @@ static bool config_differs(const struct element_type *t, const struct value *x,
 }
 
 /* Checks, server-side members and the slot of a document that is about to be put. */
-static int finish(struct model_view *v, const struct element_type *t,
-                  const struct value *doc, const struct value **ret_doc,
-                  struct status *st) {
+int model_finish(struct model_view *v, const struct element_type *t,
+                 const struct value *doc, const struct value **ret_doc,
+                 struct status *st) {
     if (t->domain->check && t->domain->check(v->arena, doc, st) < 0)
         return -1;
     if (t->domain->derive && t->domain->derive(v, doc, &doc, st) < 0)
@@ -324,7 +324,7 @@ int model_create(struct model_view *v, enum element_id type,
         if (t->domain->customise)
             doc = t->domain->customise(a, s.parent, doc);
     }
-    return finish(v, t, doc, ret_doc, st);
+    return model_finish(v, t, doc, ret_doc, st);
 }
 
 /* ---- Changing ---- */
@@ -392,7 +392,7 @@ int model_update(struct model_view *v, enum element_id type, const struct value 
         if (t->domain->customise)
             next = t->domain->customise(a, doc, next);
     }
-    return finish(v, t, next, ret_doc, st);
+    return model_finish(v, t, next, ret_doc, st);
 }
 
 int model_set(struct model_view *v, enum element_id type, const struct value *doc,
@@ -404,7 +404,7 @@ int model_set(struct model_view *v, enum element_id type, const struct value *do
     object_begin(&b, v->arena, doc->len + members->len);
     object_set_all(&b, doc);
     set_fields(&b, members);
-    return finish(v, element_type(type), object_end(&b), ret_doc, st);
+    return model_finish(v, element_type(type), object_end(&b), ret_doc, st);
 }
 
 int model_archive(struct model_view *v, enum element_id type, const struct value *doc,
@@ -455,7 +455,7 @@ int model_setup(struct model_view *v, enum element_id type, const struct value *
         return -1;
     if (rc == 0)
         doc = model_follow(v, t, parent, doc);
-    return finish(v, t, doc, ret_doc, st);
+    return model_finish(v, t, doc, ret_doc, st);
 }
 
 int model_reset(struct model_view *v, enum element_id type, const struct value *doc,
@@ -469,14 +469,14 @@ int model_reset(struct model_view *v, enum element_id type, const struct value *
         (rc = find_parent(v, t, doc, &parent, st)) < 0)
         return -1;
     if (rc == 1)
-        return finish(v, t, doc, ret_doc, st);
+        return model_finish(v, t, doc, ret_doc, st);
     if (t->domain->reset) {
         doc = t->domain->reset(v->arena, parent, doc, what);
     } else {
         doc = value_with(v->arena, doc, "isCustomized", &value_false);
         doc = model_follow(v, t, parent, doc);
     }
-    return finish(v, t, doc, ret_doc, st);
+    return model_finish(v, t, doc, ret_doc, st);
 }
 
 int model_apply(struct model_view *v, enum element_id type, const struct value *doc,
