@@ -465,3 +465,88 @@ int yaml_parse(struct arena *a, const char *name, const char *text, size_t len,
         *ret_value = value_box(a, v);
     return rc;
 }
+
+/* ---- places ---- */
+
+struct locator {
+    yaml_parser_t parser;
+    const char *rest; /* of the path, from the next segment on */
+    size_t line;
+};
+
+/* The next segment of the path: its text and length, without the separators around it. */
+static size_t segment(const char **p) {
+    *p += strspn(*p, ".[]");
+    return strcspn(*p, ".[]");
+}
+
+/* Passes over the node that starts with *e (already read). false at the end of input. */
+static bool skip_node(struct locator *l, yaml_event_t *e) {
+    int depth = 0;
+
+    for (;;) {
+        yaml_event_type_t type = e->type;
+
+        yaml_event_delete(e);
+        if (type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT)
+            depth++;
+        else if (type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT)
+            depth--;
+        if (depth <= 0)
+            return true;
+        if (!yaml_parser_parse(&l->parser, e))
+            return false;
+    }
+}
+
+/* Goes into the collection that *e opened, to the child that the path names. */
+static bool enter(struct locator *l, yaml_event_t *e) {
+    bool mapping = e->type == YAML_MAPPING_START_EVENT;
+    size_t len = segment(&l->rest);
+    long want = strtol(l->rest, NULL, 10);
+
+    if (len == 0 || (!mapping && e->type != YAML_SEQUENCE_START_EVENT)) {
+        yaml_event_delete(e);
+        return false;
+    }
+    yaml_event_delete(e);
+    for (long i = 0; yaml_parser_parse(&l->parser, e); i++) {
+        bool found = !mapping && i == want;
+        size_t line = e->start_mark.line + 1;
+
+        if (e->type == YAML_MAPPING_END_EVENT || e->type == YAML_SEQUENCE_END_EVENT) {
+            yaml_event_delete(e);
+            return false;
+        }
+        if (mapping) {
+            found = e->type == YAML_SCALAR_EVENT && e->data.scalar.length == len &&
+                    memcmp(e->data.scalar.value, l->rest, len) == 0;
+            if (!skip_node(l, e) || !yaml_parser_parse(&l->parser, e))
+                return false;
+        }
+        if (found) {
+            l->line = line;
+            l->rest += len;
+            return true;
+        }
+        if (!skip_node(l, e))
+            return false;
+    }
+    return false;
+}
+
+size_t yaml_locate(const char *text, size_t len, const char *path) {
+    struct locator l = {.rest = path, .line = 1};
+    yaml_event_t e;
+
+    if (!yaml_parser_initialize(&l.parser))
+        return 1;
+    yaml_parser_set_input_string(&l.parser, (const unsigned char *)text, len);
+    for (int i = 0; i < 2 && yaml_parser_parse(&l.parser, &e); i++)
+        yaml_event_delete(&e); /* stream and document start */
+    if (yaml_parser_parse(&l.parser, &e))
+        while (enter(&l, &e))
+            ;
+    yaml_parser_delete(&l.parser);
+    return l.line;
+}

@@ -30,4 +30,11 @@ int yaml_parse(struct arena *a, const char *name, const char *text, size_t len,
                const struct yaml_limits *limits, const struct value **ret_value,
                struct status *st);
 
+/*
+ * The line (from 1) at which a member stands: path is "config.request.path" or
+ * "nodes.a.links[0]", as errors name it; the deepest part that is there counts. 1 when
+ * nothing of it is.
+ */
+size_t yaml_locate(const char *text, size_t len, const char *path);
+
 #endif

@@ -121,6 +121,22 @@ static void depth_is_bounded(void **state) {
     assert_non_null(strstr(st.message, "nested too deeply"));
 }
 
+static void a_path_of_an_error_leads_to_its_line(void **state) {
+    static const char text[] =
+        "name: x\nnodes:\n  a:\n    type: t\n    links:\n      - key: b\n"
+        "      - key: c\nconfig: {p: [1,\n 2]}\n";
+
+    (void)state;
+    assert_int_equal(yaml_locate(text, sizeof(text) - 1, "name"), 1);
+    assert_int_equal(yaml_locate(text, sizeof(text) - 1, "nodes.a.type"), 4);
+    assert_int_equal(yaml_locate(text, sizeof(text) - 1, "nodes.a.links[1].key"), 7);
+    assert_int_equal(yaml_locate(text, sizeof(text) - 1, "nodes.a.links[7]"), 5);
+    assert_int_equal(yaml_locate(text, sizeof(text) - 1, "config.p[1]"), 9);
+    assert_int_equal(yaml_locate(text, sizeof(text) - 1, "nowhere.at.all"), 1);
+    assert_int_equal(yaml_locate("[", 1, "a"), 1);
+    assert_int_equal(yaml_locate("", 0, "a"), 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(scalars_follow_the_core_schema, setup, teardown),
@@ -135,6 +151,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(aliases_can_not_blow_a_document_up, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(depth_is_bounded, setup, teardown),
+        cmocka_unit_test(a_path_of_an_error_leads_to_its_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
