@@ -480,8 +480,10 @@ static bool write_day(struct parts *p, double *ret_days) {
         year += 2000;
     else if (!p->iso && between(year, 50, 99))
         year += 1900;
+    if (!between(month, 1, 12) || !between(day, 1, 31))
+        return false;
     *ret_days = days_from_civil(year, month, day);
-    return between(month, 1, 12) && between(day, 1, 31);
+    return true;
 }
 
 static bool write_time(struct parts *p, double *ret_ms) {

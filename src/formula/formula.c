@@ -252,8 +252,10 @@ int formula_compile(struct arena *a, const struct value *v,
 
 int formula_spend(struct formula_eval *e, const struct formula_node *n, uint64_t count) {
     e->steps += count;
-    if (e->steps < e->next_check)
-        return 0;
+    return e->steps < e->next_check ? 0 : formula_check(e, n);
+}
+
+int formula_check(struct formula_eval *e, const struct formula_node *n) {
     e->next_check = e->steps + CHECK_INTERVAL;
     if (e->steps > e->max_steps)
         return fail_limit(e->st, &n->place, "takes too many steps");

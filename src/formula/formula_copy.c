@@ -7,9 +7,10 @@
  */
 #include "base/arena.h"
 #include "base/status.h"
-#include "formula.h"
+#include "formula_priv.h"
 #include "locator/locator.h"
-#include "value/value.h"
+
+enum { TIMEOUT_MS = 10000 };
 
 static bool has_copy(struct arena *a, const struct value *v) {
     return value_items_count(locator_list_formulas(a, v, "copy")) > 0;
@@ -40,6 +41,8 @@ int formula_process_copy(struct arena *a, const struct value *v,
                          const struct value **ret_result, struct status *st) {
     const struct value *positions = locator_list_formulas(a, v, "copy");
     bool *missing = arena_zalloc(a, positions->len + 1);
+    uint64_t deadline_ms = formula_now_ms() + TIMEOUT_MS;
+    size_t start = arena_used(a);
 
     for (VALUE_EACH_ITEM(position, positions)) {
         int rc;
@@ -47,6 +50,9 @@ int formula_process_copy(struct arena *a, const struct value *v,
         /* A $copy that is the whole value stays. */
         if (position->len == 1)
             continue;
+        if (formula_now_ms() > deadline_ms || locator_check_batch(a, start, st) < 0)
+            return st_fail(st, ST_BAD_REQUEST, "formula_limit",
+                           "Formula takes too much to copy at %s", position->str);
         rc = copy_one(a, position, &v, st);
         if (rc < 0)
             return -1;
@@ -54,7 +60,8 @@ int formula_process_copy(struct arena *a, const struct value *v,
     }
     for (size_t i = positions->len; i-- > 0;)
         if (missing[i] &&
-            locator_set_value(a, v, &positions->items[i], &value_undefined, &v, st) < 0)
+            (locator_check_batch(a, start, st) < 0 ||
+             locator_set_value(a, v, &positions->items[i], &value_undefined, &v, st) < 0))
             return -1;
     *ret_result = v;
     return 0;

@@ -86,12 +86,14 @@ int formula_rename_variables(struct arena *a, const struct value *v,
                              formula_rename_fn *fn, void *ctx,
                              const struct value **ret_value, struct status *st) {
     const struct value *positions = formula_variable_locators(a, v);
+    size_t start = arena_used(a);
 
     for (VALUE_EACH_ITEM(position, positions)) {
         const struct value *at = value_stringf(a, "%s.$var", position->str);
         const struct value *renamed = fn(ctx, a, locator_get_at(a, v, at));
 
-        if (locator_set_value(a, v, at, renamed, &v, st) < 0)
+        if (locator_check_batch(a, start, st) < 0 ||
+            locator_set_value(a, v, at, renamed, &v, st) < 0)
             return -1;
     }
     *ret_value = v;
@@ -325,11 +327,13 @@ int formula_remove_missing_variables(struct arena *a, const struct value *v,
                                      const struct value **ret_value, struct status *st) {
     const struct value *locators = locator_schema_list(a, schema, NULL);
     const struct value *tree = &value_empty_object;
+    size_t start = arena_used(a);
 
     for (VALUE_EACH_ITEM(l, locators)) {
         struct value variable = formula_single(a, "$var", l);
 
-        if (locator_set_value(a, tree, l, &variable, &tree, st) < 0)
+        if (locator_check_batch(a, start, st) < 0 ||
+            locator_set_value(a, tree, l, &variable, &tree, st) < 0)
             return -1;
     }
     return formula_transform(a, v, tree, ret_value, st);

@@ -130,6 +130,8 @@ int formula_eval_value(struct formula_eval *e, const struct value *v,
                        const struct formula_scope *s, struct value *ret);
 /* Counts `count` steps; -1 when a bound is passed. */
 int formula_spend(struct formula_eval *e, const struct formula_node *n, uint64_t count);
+/* Looks at the bounds now: before a step that may copy much. */
+int formula_check(struct formula_eval *e, const struct formula_node *n);
 /* The text scratch as a string value in the arena. */
 struct value formula_take_text(struct formula_eval *e);
 /* An object with one member. */

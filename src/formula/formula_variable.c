@@ -144,7 +144,7 @@ int formula_eval_formula(struct formula_eval *e, const struct formula_node *n,
         const struct value *at = locator_read_at(e->arena, result, &p->positions[i]);
         struct value built;
 
-        if (formula_spend(e, n, 1) < 0 || formula_eval_value(e, at, s, &built) < 0 ||
+        if (formula_check(e, n) < 0 || formula_eval_value(e, at, s, &built) < 0 ||
             locator_set(e->arena, result, &p->positions[i], &built, &result, e->st) < 0)
             return -1;
     }

@@ -631,14 +631,23 @@ int locator_set_value(struct arena *a, const struct value *root,
     return locator_set(a, root, &l, v, ret_root, st);
 }
 
+int locator_check_batch(const struct arena *a, size_t start_bytes, struct status *st) {
+    if (arena_used(a) - start_bytes <= LOCATOR_MAX_BATCH_BYTES)
+        return 0;
+    return st_fail(st, ST_BAD_REQUEST, NULL, "Too many fields for a value of this size");
+}
+
 int locator_pick_fields(struct arena *a, const struct value *v,
                         const struct value *fields, const struct value **ret_value,
                         struct status *st) {
     const struct value *result = &value_undefined;
+    size_t start = arena_used(a);
 
     for (VALUE_EACH_ITEM(field, fields)) {
         const struct value *found = locator_get_at(a, v, field);
 
+        if (locator_check_batch(a, start, st) < 0)
+            return -1;
         if (found->type != VALUE_UNDEFINED &&
             locator_set_value(a, result, field, found, &result, st) < 0)
             return -1;
@@ -659,10 +668,13 @@ static bool keeps_root(const struct value *root, const struct locator *l) {
 int locator_exclude_fields(struct arena *a, const struct value *v,
                            const struct value *fields, const struct value **ret_value,
                            struct status *st) {
+    size_t start = arena_used(a);
+
     for (VALUE_EACH_ITEM(field, fields)) {
         struct locator l;
 
-        if (locator_from_value(a, field, &l, st) < 0)
+        if (locator_check_batch(a, start, st) < 0 ||
+            locator_from_value(a, field, &l, st) < 0)
             return -1;
         if (keeps_root(v, &l) && locator_set(a, v, &l, &value_undefined, &v, st) < 0)
             return -1;
@@ -684,6 +696,7 @@ int locator_object_from(struct arena *a, const struct value *locators,
                         const struct value *placeholder, const struct value **ret_value,
                         struct status *st) {
     const struct value *obj = &value_empty_object;
+    size_t start = arena_used(a);
 
     if (placeholder->type == VALUE_UNDEFINED)
         placeholder = &value_empty_string;
@@ -692,7 +705,8 @@ int locator_object_from(struct arena *a, const struct value *locators,
 
         if (value_is_string(item) && is_nested(locators, item))
             continue;
-        if (locator_from_value(a, item, &l, st) < 0)
+        if (locator_check_batch(a, start, st) < 0 ||
+            locator_from_value(a, item, &l, st) < 0)
             return -1;
         if (keeps_root(obj, &l) && locator_set(a, obj, &l, placeholder, &obj, st) < 0)
             return -1;

@@ -21,6 +21,8 @@ struct value;
 enum {
     LOCATOR_MAX_STEPS = 500,
     LOCATOR_MAX_WRITE_INDEX = 100000, /* holes cost memory */
+    /* What a list of writes may take: each copies the containers on its path. */
+    LOCATOR_MAX_BATCH_BYTES = 256 << 20,
 };
 
 enum locator_step_type {
@@ -112,6 +114,12 @@ int locator_set(struct arena *a, const struct value *root, const struct locator 
 int locator_set_value(struct arena *a, const struct value *root,
                       const struct value *locator, const struct value *v,
                       const struct value **ret_root, struct status *st);
+
+/*
+ * 0 while a list of writes that began at start_bytes (arena_used) keeps within
+ * LOCATOR_MAX_BATCH_BYTES, else -1 bad_request.
+ */
+int locator_check_batch(const struct arena *a, size_t start_bytes, struct status *st);
 
 /* A new root with only the listed fields; undefined when nothing was found. */
 int locator_pick_fields(struct arena *a, const struct value *v,

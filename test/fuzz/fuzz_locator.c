@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static bool plain_indexes(const struct locator *l) {
     for (size_t i = 0; i < l->len; i++)
         if (l->steps[i].type == LOCATOR_ITEM &&
-            l->steps[i].index != (double)(uint32_t)l->steps[i].index)
+            (l->steps[i].index > UINT32_MAX ||
+             l->steps[i].index != (double)(uint32_t)l->steps[i].index))
             return false;
     return true;
 }
