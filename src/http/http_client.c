@@ -16,6 +16,8 @@
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -50,7 +52,8 @@ struct http_client {
 
 /* One hop of a call. */
 struct hop {
-    struct http_transfer t; /* first; t.mu guards what a stream's reader shares */
+    struct http_transfer t; /* first */
+    pthread_mutex_t mu;     /* guards body, read_off and paused of a stream */
     struct http_client *client;
     const struct http_call *call;
     const char *method;
@@ -73,7 +76,8 @@ struct hop {
     size_t fields_len;
     struct buf body;
     size_t received;
-    bool head_done, redirecting, too_large, ended_by_receiver;
+    _Atomic bool head_done; /* status and fields are set */
+    bool redirecting, too_large, ended_by_receiver;
     bool streaming, paused;
     size_t read_off; /* of a stream's reader */
 };
@@ -193,10 +197,9 @@ static int on_head_done(struct hop *h) {
     if (!h->redirecting && h->call->on_head)
         rc = h->call->on_head(h->call->on_ctx, h->status, h->fields, h->fields_len);
     h->ended_by_receiver = rc != 0;
-    pthread_mutex_lock(&h->t.mu);
     h->head_done = true;
-    pthread_cond_signal(&h->t.changed);
-    pthread_mutex_unlock(&h->t.mu);
+    if (h->streaming)
+        http_transfer_tell(&h->t);
     return rc;
 }
 
@@ -232,11 +235,11 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx) {
 static size_t on_stream_data(struct hop *h, const char *data, size_t len) {
     size_t held;
 
-    pthread_mutex_lock(&h->t.mu);
+    pthread_mutex_lock(&h->mu);
     held = h->body.len - h->read_off;
     if (held >= STREAM_HIGH) {
         h->paused = true;
-        pthread_mutex_unlock(&h->t.mu);
+        pthread_mutex_unlock(&h->mu);
         return CURL_WRITEFUNC_PAUSE;
     }
     if (held == 0) {
@@ -249,8 +252,8 @@ static size_t on_stream_data(struct hop *h, const char *data, size_t len) {
     }
     buf_add(&h->body, data, len);
     h->received += len;
-    pthread_cond_signal(&h->t.changed);
-    pthread_mutex_unlock(&h->t.mu);
+    pthread_mutex_unlock(&h->mu);
+    http_transfer_tell(&h->t);
     return len;
 }
 
@@ -590,8 +593,7 @@ static void hop_free(struct hop *h) {
     buf_fini(&h->head);
     buf_fini(&h->body);
     free(h->fields);
-    pthread_mutex_destroy(&h->t.mu);
-    pthread_cond_destroy(&h->t.changed);
+    pthread_mutex_destroy(&h->mu);
     free(h);
 }
 
@@ -626,8 +628,7 @@ static int start_hop(struct course *k, struct hop **ret_hop, struct status *st) 
 
     if (!h)
         abort();
-    pthread_mutex_init(&h->t.mu, NULL);
-    pthread_cond_init(&h->t.changed, NULL);
+    pthread_mutex_init(&h->mu, NULL);
     h->client = k->client;
     h->call = &k->call;
     h->method = k->method;
@@ -838,10 +839,12 @@ struct http_stream {
 };
 
 static void wait_for_head(struct hop *h) {
-    pthread_mutex_lock(&h->t.mu);
-    while (!h->t.done && !(h->head_done && !h->redirecting))
-        pthread_cond_wait(&h->t.changed, &h->t.mu);
-    pthread_mutex_unlock(&h->t.mu);
+    uint32_t seen = atomic_load(&h->t.state);
+
+    while (!(seen & TRANSFER_DONE) && !(h->head_done && !h->redirecting)) {
+        http_transfer_wait_news(&h->t, seen);
+        seen = atomic_load(&h->t.state);
+    }
 }
 
 int http_stream_open(struct http_client *c, struct arena *a, const struct http_call *call,
@@ -882,11 +885,17 @@ int http_stream_pull(void *stream, char *buf, size_t max, size_t *ret_len,
     struct hop *h = s->hop;
     bool unpause = false;
     size_t held, n;
+    uint32_t seen;
 
-    pthread_mutex_lock(&h->t.mu);
-    while (h->body.len == h->read_off && !h->t.done)
-        pthread_cond_wait(&h->t.changed, &h->t.mu);
-    held = h->body.len - h->read_off;
+    for (;;) {
+        seen = atomic_load(&h->t.state);
+        pthread_mutex_lock(&h->mu);
+        held = h->body.len - h->read_off;
+        if (held > 0 || seen & TRANSFER_DONE)
+            break;
+        pthread_mutex_unlock(&h->mu);
+        http_transfer_wait_news(&h->t, seen);
+    }
     n = held < max ? held : max;
     if (n > 0)
         memcpy(buf, h->body.data + h->read_off, n);
@@ -895,7 +904,7 @@ int http_stream_pull(void *stream, char *buf, size_t max, size_t *ret_len,
         h->paused = false;
         unpause = true;
     }
-    pthread_mutex_unlock(&h->t.mu);
+    pthread_mutex_unlock(&h->mu);
     if (unpause)
         http_loop_post(h->client->loop, &h->t, TRANSFER_UNPAUSE);
     if (n == 0 && hop_result(&s->course, h, st) < 0)

@@ -11,10 +11,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -115,6 +118,26 @@ static int on_timer(CURLM *curl, long ms, void *ctx) {
 
 /* ---- transfers ---- */
 
+/*
+ * The futex word is the flag itself: after it is set the owner may free the transfer, and
+ * a late wake-up of freed memory is at worst a spurious one of somebody else. A condition
+ * variable would be touched after the owner has gone, or woken into a held mutex.
+ */
+static void raise_flag(struct http_transfer *t, uint32_t flag) {
+    atomic_fetch_or(&t->state, flag);
+    syscall(SYS_futex, &t->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void http_transfer_tell(struct http_transfer *t) {
+    atomic_fetch_add(&t->state, TRANSFER_NEWS);
+    syscall(SYS_futex, &t->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void http_transfer_wait_news(struct http_transfer *t, uint32_t seen) {
+    while (atomic_load(&t->state) == seen)
+        syscall(SYS_futex, &t->state, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+
 static void activate(struct http_loop *l, struct http_transfer *t) {
     t->active = true;
     t->prev_active = NULL;
@@ -136,11 +159,8 @@ static void finish(struct http_loop *l, struct http_transfer *t, CURLcode result
             t->next_active->prev_active = t->prev_active;
         t->active = false;
     }
-    pthread_mutex_lock(&t->mu);
     t->result = result;
-    t->done = true;
-    pthread_cond_signal(&t->changed);
-    pthread_mutex_unlock(&t->mu);
+    raise_flag(t, TRANSFER_DONE);
 }
 
 static void collect_finished(struct multi *m) {
@@ -164,12 +184,9 @@ static void start(struct http_loop *l, struct http_transfer *t) {
 }
 
 static void release(struct http_loop *l, struct http_transfer *t) {
-    if (!t->done)
+    if (!http_transfer_is_done(t))
         finish(l, t, CURLE_ABORTED_BY_CALLBACK);
-    pthread_mutex_lock(&t->mu);
-    t->released = true;
-    pthread_cond_signal(&t->changed);
-    pthread_mutex_unlock(&t->mu);
+    raise_flag(t, TRANSFER_RELEASED);
 }
 
 static void obey(struct http_loop *l, struct http_transfer *t, int command, bool stop) {
@@ -235,16 +252,13 @@ static void on_event(struct http_loop *l, const struct epoll_event *ev) {
 static void *run(void *arg) {
     struct http_loop *l = arg;
     struct epoll_event events[EVENTS];
-    uint64_t count;
 
     for (;;) {
         int n = epoll_wait(l->epoll_fd, events, EVENTS, timeout_ms(l)), running;
         int64_t now = now_ms();
 
         for (int i = 0; i < n; i++) {
-            if (events[i].data.fd == l->wake_fd)
-                (void)!read(l->wake_fd, &count, sizeof(count));
-            else
+            if (events[i].data.fd != l->wake_fd)
                 on_event(l, &events[i]);
         }
         if (!obey_commands(l))
@@ -283,24 +297,25 @@ void http_loop_post(struct http_loop *l, struct http_transfer *t, int command) {
         (void)!write(l->wake_fd, &one, sizeof(one));
 }
 
+static void wait_for_flag(struct http_transfer *t, uint32_t flag) {
+    uint32_t seen;
+
+    while (!((seen = atomic_load(&t->state)) & flag))
+        http_transfer_wait_news(t, seen);
+}
+
 void http_transfer_wait(struct http_transfer *t) {
-    pthread_mutex_lock(&t->mu);
-    while (!t->done)
-        pthread_cond_wait(&t->changed, &t->mu);
-    pthread_mutex_unlock(&t->mu);
+    wait_for_flag(t, TRANSFER_DONE);
 }
 
 void http_transfer_cancel(struct http_loop *l, struct http_transfer *t) {
     http_loop_post(l, t, TRANSFER_CANCEL);
-    pthread_mutex_lock(&t->mu);
-    while (!t->released)
-        pthread_cond_wait(&t->changed, &t->mu);
-    pthread_mutex_unlock(&t->mu);
+    wait_for_flag(t, TRANSFER_RELEASED);
 }
 
 struct http_loop *http_loop_new(size_t max_connections, size_t max_per_host) {
     struct http_loop *l = calloc(1, sizeof(*l));
-    struct epoll_event ev = {.events = EPOLLIN};
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET}; /* never read */
 
     if (!l)
         abort();

@@ -8,8 +8,9 @@
 #define HTTP_HTTP_LOOP_H
 
 #include <curl/curl.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "http_client.h"
 
@@ -26,13 +27,24 @@ struct http_transfer {
     bool active;
     enum { TRANSFER_START, TRANSFER_UNPAUSE, TRANSFER_CANCEL } command;
     bool queued; /* guarded by: loop */
-    /* Guarded by: mu. The loop signals what it changes. */
-    pthread_mutex_t mu;
-    pthread_cond_t changed;
-    bool done;     /* result is set, the easy handle is the owner's again */
-    bool released; /* the answer to TRANSFER_CANCEL: the loop has forgotten it */
-    CURLcode result;
+    /*
+     * What the owner waits on: the flags below, and a counter that the loop's callbacks
+     * raise for a stream's reader. The loop's last touch of a transfer that is not a
+     * stream is setting TRANSFER_DONE.
+     */
+    _Atomic uint32_t state;
+    CURLcode result; /* once TRANSFER_DONE is set */
 };
+
+enum {
+    TRANSFER_DONE = 1,     /* result is set, the easy handle is the owner's again */
+    TRANSFER_RELEASED = 2, /* the answer to TRANSFER_CANCEL: the loop has forgotten it */
+    TRANSFER_NEWS = 4,     /* step of the counter */
+};
+
+static inline bool http_transfer_is_done(const struct http_transfer *t) {
+    return (t->state & TRANSFER_DONE) != 0;
+}
 
 struct http_loop *http_loop_new(size_t max_connections, size_t max_per_host);
 /*
@@ -42,6 +54,10 @@ struct http_loop *http_loop_new(size_t max_connections, size_t max_per_host);
 void http_loop_post(struct http_loop *l, struct http_transfer *t, int command);
 /* Blocks until done. */
 void http_transfer_wait(struct http_transfer *t);
+/* Blocks until state is no longer `seen`. */
+void http_transfer_wait_news(struct http_transfer *t, uint32_t seen);
+/* Wakes who waits for news. */
+void http_transfer_tell(struct http_transfer *t);
 /* Ends it if need be and blocks until the loop has forgotten it. */
 void http_transfer_cancel(struct http_loop *l, struct http_transfer *t);
 /* Fails what is under way (CURLE_ABORTED_BY_CALLBACK), ends the thread. */
