@@ -5,28 +5,33 @@
 
 #include "base/arena.h"
 #include "locator/coerce.h"
+#include "schema/schema_plan_priv.h"
 #include "schema/schema_priv.h"
 
 static const struct schema_fit_options no_options;
 
-/* v[key], as JavaScript reads it: arrays and text have length and indexes. */
+/* ---- Reading as JavaScript does: arrays and text have length and indexes ---- */
+
 static const struct value *read_key(struct arena *a, const struct value *v,
                                     const struct member *key) {
-    if (value_is_object(v))
-        return value_get_len(v, key->key, key->key_len);
-    if (!value_is_array(v) && !value_is_string(v))
+    const struct value *found;
+
+    if (!value_is_object(v) && !value_is_array(v) && !value_is_string(v))
         return &value_undefined;
-    if (key->key_len == 6 && memcmp(key->key, "length", 6) == 0) {
+    if (key->key_len == 6 && memcmp(key->key, "length", 6) == 0 && !value_is_object(v)) {
         return value_number(
             a, value_is_array(v) ? v->len : (double)value_utf16_length(v->str, v->len));
     }
-    return value_get_len(schema_entries(a, v), key->key, key->key_len);
+    found = value_find_key(schema_entries(a, v), key);
+    return found ? found : &value_undefined;
 }
 
 /* Is it an own key, be it one that holds undefined? */
 static bool has_key(struct arena *a, const struct value *v, const struct member *key) {
-    return value_find(schema_entries(a, v), key->key, key->key_len) != NULL;
+    return value_find_key(schema_entries(a, v), key) != NULL;
 }
+
+/* ---- Scalars ---- */
 
 static const struct value *fit_number(struct arena *a, const struct value *v,
                                       bool integer) {
@@ -41,33 +46,35 @@ static const struct value *fit_number(struct arena *a, const struct value *v,
 }
 
 static const struct value *fit_scalar(struct arena *a, const struct value *v,
-                                      const struct value *schema) {
-    if (schema_type_is(schema, "string"))
+                                      enum plan_type type) {
+    switch (type) {
+    case PLAN_STRING:
         return value_is_nullish(v) ? v : coerce_text(a, v);
-    if (schema_type_is(schema, "number"))
+    case PLAN_NUMBER:
         return fit_number(a, v, false);
-    if (schema_type_is(schema, "integer"))
+    case PLAN_INTEGER:
         return fit_number(a, v, true);
-    if (schema_type_is(schema, "boolean")) {
+    case PLAN_BOOLEAN:
         if (value_equals_text(v, "true"))
             return &value_true;
-        if (value_equals_text(v, "false"))
-            return &value_false;
+        return value_equals_text(v, "false") ? &value_false : v;
+    default:
+        return v;
     }
-    return v;
 }
 
-static const struct value *fit_array(struct arena *a, const struct value *v,
-                                     const struct value *schema,
+/* ---- Containers ---- */
+
+static const struct value *fit_array(const struct schema_plan *p, struct arena *a,
+                                     const struct value *v,
                                      const struct schema_fit_options *o) {
-    const struct value *items = value_get(schema, "items");
     struct array_builder b;
 
-    if (!value_is_array(v) || v->len == 0)
+    if (!value_is_array(v) || v->len == 0 || !p->items)
         return v;
     array_begin(&b, a, v->len);
     for (VALUE_EACH_ITEM(item, v)) {
-        const struct value *fitted = schema_fit(a, item, items, o);
+        const struct value *fitted = schema_plan_fit(p->items, a, item, o);
 
         if (value_is(item, VALUE_UNDEFINED) || !value_is(fitted, VALUE_UNDEFINED))
             array_push(&b, fitted);
@@ -75,63 +82,80 @@ static const struct value *fit_array(struct arena *a, const struct value *v,
     return b.len ? array_end(&b) : &value_undefined;
 }
 
-static void fit_known(struct object_builder *b, const struct value *v,
-                      const struct value *properties,
-                      const struct schema_fit_options *o) {
-    for (VALUE_EACH_MEMBER(m, properties)) {
-        const struct value *before = read_key(b->arena, v, m), *fitted;
+/* An assignment creates no key called "__proto__". */
+static void assign(struct object_builder *b, const struct member *key,
+                   const struct value *v) {
+    if (key->key_len == 9 && memcmp(key->key, "__proto__", 9) == 0)
+        schema_assign(b, key->key, key->key_len, v);
+    else
+        object_set_key(b, key, v);
+}
 
-        if (o->skip_read_only_fields && value_truthy(value_get(&m->value, "readOnly")))
+static void fit_known(const struct schema_plan *p, struct object_builder *b,
+                      const struct value *v, const struct schema_fit_options *o) {
+    for (size_t i = 0; i < p->properties->len; i++) {
+        const struct plan_property *property = &p->list[i];
+        const struct value *before, *fitted;
+
+        if (o->skip_read_only_fields && property->is_read_only)
             continue;
-        fitted = schema_fit(b->arena, before, &m->value, o);
+        before = read_key(b->arena, v, property->key);
+        fitted = schema_plan_fit(property->plan, b->arena, before, o);
         if (!value_is(fitted, VALUE_UNDEFINED) ||
-            (value_is(before, VALUE_UNDEFINED) && has_key(b->arena, v, m)))
-            schema_assign(b, m->key, m->key_len, fitted);
+            (value_is(before, VALUE_UNDEFINED) && has_key(b->arena, v, property->key)))
+            assign(b, property->key, fitted);
     }
 }
 
-static const struct value *fit_object(struct arena *a, const struct value *v,
-                                      const struct value *schema,
+static void keep_unknown(const struct schema_plan *p, struct object_builder *b,
+                         const struct value *v) {
+    const struct value *entries = schema_entries(b->arena, v);
+
+    for (VALUE_EACH_MEMBER(m, entries)) {
+        const struct value *known = value_find_key(p->properties, m);
+
+        if (!known || !value_truthy(known))
+            assign(b, m, &m->value);
+    }
+}
+
+static const struct value *fit_object(const struct schema_plan *p, struct arena *a,
+                                      const struct value *v,
                                       const struct schema_fit_options *o) {
-    const struct value *properties = schema_entries(a, value_get(schema, "properties"));
-    bool keep_unknown = !o->skip_unknown_fields ||
-                        value_truthy(value_get(schema, "additionalProperties"));
     struct object_builder b;
-    const struct value *result;
 
     if (o->is_formula && o->is_formula(v))
         return v;
-    object_begin(&b, a, properties->len);
-    fit_known(&b, v, properties, o);
+    object_begin(&b, a, p->properties->len);
+    fit_known(p, &b, v, o);
     if (b.len == 0 && !value_is_object(v) && !value_is(v, VALUE_DATE))
         return v;
-    if (keep_unknown) {
-        const struct value *entries = schema_entries(a, v);
-
-        for (VALUE_EACH_MEMBER(m, entries)) {
-            if (!value_truthy(value_get_len(properties, m->key, m->key_len)))
-                schema_assign(&b, m->key, m->key_len, &m->value);
-        }
-    }
-    result = object_end(&b);
-    if (result->len == 0 && (value_members_count(v) > 0 || value_items_count(v) > 0))
+    if (!o->skip_unknown_fields || p->keeps_unknown)
+        keep_unknown(p, &b, v);
+    if (b.len == 0 && (value_members_count(v) > 0 || value_items_count(v) > 0))
         return &value_undefined;
-    return result;
+    return object_end(&b);
+}
+
+const struct value *schema_plan_fit(const struct schema_plan *p, struct arena *a,
+                                    const struct value *v,
+                                    const struct schema_fit_options *options) {
+    const struct schema_fit_options *o = options ? options : &no_options;
+
+    if (p->is_nothing)
+        return v;
+    if (o->add_defaults && value_is_nullish(v) &&
+        !value_is(p->otherwise, VALUE_UNDEFINED))
+        v = p->otherwise;
+    if (p->type == PLAN_OBJECT)
+        return fit_object(p, a, v, o);
+    if (p->type == PLAN_ARRAY)
+        return fit_array(p, a, v, o);
+    return o->normalize_values ? fit_scalar(a, v, p->type) : v;
 }
 
 const struct value *schema_fit(struct arena *a, const struct value *v,
                                const struct value *schema,
                                const struct schema_fit_options *options) {
-    const struct schema_fit_options *o = options ? options : &no_options;
-    const struct value *otherwise = value_get(schema, "default");
-
-    if (!value_truthy(schema))
-        return v;
-    if (o->add_defaults && value_is_nullish(v) && !value_is(otherwise, VALUE_UNDEFINED))
-        v = otherwise;
-    if (schema_type_is(schema, "object"))
-        return fit_object(a, v, schema, o);
-    if (schema_type_is(schema, "array"))
-        return fit_array(a, v, schema, o);
-    return o->normalize_values ? fit_scalar(a, v, schema) : v;
+    return schema_plan_fit(schema_compile(a, schema), a, v, options);
 }

@@ -245,7 +245,7 @@ static bool is_bare_type(const struct value *schema) {
     return value_members_count(schema) == 1 && value_has(schema, "type");
 }
 
-static const struct value *wrap(struct arena *a, const struct value *const *schemas,
+const struct value *schema_wrap(struct arena *a, const struct value *const *schemas,
                                 size_t n) {
     struct array_builder types, any_of;
     const struct value *simple;
@@ -322,7 +322,7 @@ static const struct value *combine(struct arena *a, const struct value *const *s
     }
     if (count == 0)
         return &value_undefined;
-    return count == 1 ? found[0] : wrap(a, found, count);
+    return count == 1 ? found[0] : schema_wrap(a, found, count);
 }
 
 const struct value *schema_merge_n(struct arena *a, const struct value *const *schemas,
@@ -347,7 +347,7 @@ int schema_wrap_any_of(struct arena *a, const struct value *schema,
         return st_fail(st, ST_BAD_REQUEST, NULL, "anyOf should be a list");
     for (VALUE_EACH_ITEM(member, any_of))
         list_push(&l, member);
-    *ret_schema = wrap(a, l.items, l.len);
+    *ret_schema = schema_wrap(a, l.items, l.len);
     return 0;
 }
 
@@ -431,93 +431,4 @@ const struct value *schema_patch(struct arena *a, const struct value *source,
         patch_flag(a, merged, source, patch, "readOnly", options && options->read_only);
     return patch_flag(a, merged, source, patch, "writeOnly",
                       options && options->write_only);
-}
-
-/* ---- Creating from values ---- */
-
-const char *schema_type_of_value(const struct value *v) {
-    switch ((enum value_type)v->type) {
-    case VALUE_ARRAY:
-        return "array";
-    case VALUE_OBJECT:
-    case VALUE_DATE:
-        return "object";
-    case VALUE_BOOL:
-        return "boolean";
-    case VALUE_NUMBER:
-        return "number";
-    case VALUE_STRING:
-        return "string";
-    case VALUE_UNDEFINED:
-    case VALUE_NULL:
-        break;
-    }
-    return NULL;
-}
-
-static const struct value *of_type(struct arena *a, const char *type) {
-    return value_obj(a, "type", value_string(a, type), NULL);
-}
-
-static const struct value *create_for_array(struct arena *a, const struct value *v) {
-    struct list l = {.arena = a};
-
-    if (v->len == 0)
-        return of_type(a, "array");
-    for (VALUE_EACH_ITEM(item, v))
-        list_push(&l, schema_create(a, item));
-    return value_obj(a, "type", value_string(a, "array"), "items",
-                     combine(a, l.items, l.len), NULL);
-}
-
-static const struct value *create_for_object(struct arena *a, const struct value *v) {
-    struct object_builder b;
-    bool empty = true;
-
-    object_begin(&b, a, v->len);
-    for (VALUE_EACH_MEMBER(m, v)) {
-        if (value_is(&m->value, VALUE_UNDEFINED))
-            continue;
-        empty = false;
-        schema_assign(&b, m->key, m->key_len, schema_create(a, &m->value));
-    }
-    if (empty)
-        return of_type(a, "object");
-    return value_obj(a, "type", value_string(a, "object"), "properties", object_end(&b),
-                     NULL);
-}
-
-const struct value *schema_create(struct arena *a, const struct value *v) {
-    double n;
-
-    switch ((enum value_type)v->type) {
-    case VALUE_UNDEFINED:
-    case VALUE_NULL:
-        return &value_empty_object;
-    case VALUE_BOOL:
-        return of_type(a, "boolean");
-    case VALUE_NUMBER:
-    case VALUE_DATE:
-        n = v->number;
-        if (n - n != 0) /* JSON has null for it */
-            return &value_empty_object;
-        if (v->type == VALUE_DATE)
-            return of_type(a, "string");
-        return of_type(a, n == __builtin_trunc(n) ? "integer" : "number");
-    case VALUE_STRING:
-        return of_type(a, "string");
-    case VALUE_ARRAY:
-        return create_for_array(a, v);
-    case VALUE_OBJECT:
-        return create_for_object(a, v);
-    }
-    return &value_empty_object;
-}
-
-const struct value *schema_create_compound(struct arena *a, const struct value *samples) {
-    struct list l = {.arena = a};
-
-    for (VALUE_EACH_ITEM(sample, samples))
-        list_push(&l, schema_create(a, sample));
-    return combine(a, l.items, l.len);
 }

@@ -1,5 +1,5 @@
 /*
- * schema_merge.h - one schema out of several (formulas.md 4.2, 4.3).
+ * schema_merge.h - one schema out of several (formulas.md 4.2).
  */
 #ifndef SCHEMA_SCHEMA_MERGE_H
 #define SCHEMA_SCHEMA_MERGE_H
@@ -38,12 +38,5 @@ const struct value *schema_unwrap_list(struct arena *a, const struct value *sche
  * is no list. */
 int schema_wrap_any_of(struct arena *a, const struct value *schema,
                        const struct value **ret_schema, struct status *st);
-
-/* The schema of a value without formulas, as seen through JSON. */
-const struct value *schema_create(struct arena *a, const struct value *v);
-/* The merge of the schemas of several sample values. */
-const struct value *schema_create_compound(struct arena *a, const struct value *samples);
-/* "object", "array", "number", "boolean", "string"; NULL for nullish. */
-const char *schema_type_of_value(const struct value *v);
 
 #endif

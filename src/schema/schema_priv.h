@@ -28,6 +28,10 @@ void schema_assign(struct object_builder *b, const char *key, size_t len,
 /* The items of an array, the characters of a text, else nothing ([...v]). */
 const struct value *schema_spread(struct arena *a, const struct value *v);
 
+/* One schema out of alternatives: bare types become one type list, the rest anyOf. */
+const struct value *schema_wrap(struct arena *a, const struct value *const *schemas,
+                                size_t n);
+
 /* A new object with `key` set and its place kept. */
 static inline const struct value *schema_with(struct arena *a, const struct value *o,
                                               const char *key, const struct value *v) {

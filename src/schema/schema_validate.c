@@ -1,9 +1,9 @@
 /*
- * schema_validate.c - schema_validate_input: the check that outside input passes
- * before an action runs.
+ * schema_validate.c - the check that outside input passes before an action runs.
  *
  * Lenient where the contract leaves it open: only required fields and types
- * matter. The value is rebuilt only where a scalar was converted.
+ * matter. The value is rebuilt only where a scalar was converted. Where we are is
+ * a chain of places on the stack, written out only for a complaint.
  */
 #include <math.h>
 
@@ -13,134 +13,149 @@
 #include "locator/coerce.h"
 #include "locator/locator.h"
 #include "schema/schema_fit.h"
+#include "schema/schema_plan_priv.h"
 #include "schema/schema_priv.h"
+
+struct place {
+    const struct place *up;   /* NULL: the input itself */
+    const struct member *key; /* of an object, or NULL: index of a list */
+    size_t index;
+    int depth;
+};
 
 struct check {
     struct arena *arena;
-    struct buf path;      /* locator text of the value at hand, for the message */
-    bool exact;           /* no conversions: the first round over alternatives */
-    const char *expected; /* what was wrong, or NULL */
-    struct bytes at;      /* where */
+    bool exact; /* no conversions: the first round over alternatives */
+    int quiet;  /* alternatives being tried: complaints are of no interest */
+    const char *expected;
+    struct bytes at;
 };
 
-static const struct value *check_value(struct check *c, const struct value *schema,
-                                       const struct value *v, int depth);
+static const struct value *check_value(struct check *c, const struct schema_plan *p,
+                                       const struct value *v, const struct place *at);
 
-static const struct value *violation(struct check *c, const char *expected) {
-    if (!c->expected) {
-        c->expected = expected;
-        c->at = buf_to_arena(&c->path, c->arena);
-    }
+static void write_place(struct buf *b, const struct place *at) {
+    if (!at->up)
+        return;
+    write_place(b, at->up);
+    if (at->key)
+        locator_append_property(b, at->key->key, at->key->key_len);
+    else
+        locator_append_item(b, (double)at->index);
+}
+
+static const struct value *violation(struct check *c, const struct place *at,
+                                     const char *expected) {
+    struct buf path = BUF_INIT;
+
+    if (c->expected || c->quiet)
+        return NULL;
+    write_place(&path, at);
+    c->expected = expected;
+    c->at = buf_to_arena(&path, c->arena);
+    buf_fini(&path);
     return NULL;
 }
 
-static void path_cut(struct check *c, size_t mark) {
-    c->path.len = mark;
-    c->path.data[mark] = '\0';
-}
+/* ---- Scalars: the value, converted, or NULL ---- */
 
-/* ---- Scalars ---- */
-
-static const struct value *check_text(struct check *c, const struct value *v) {
+static const struct value *check_text(struct check *c, const struct value *v,
+                                      const struct place *at) {
     if (value_is_string(v) || value_is(v, VALUE_DATE))
         return v;
     if (!c->exact && (value_is_number(v) || value_is(v, VALUE_BOOL)))
         return coerce_text(c->arena, v);
-    return violation(c, "text");
+    return violation(c, at, "text");
 }
 
 static const struct value *check_number(struct check *c, const struct value *v,
-                                        bool integer) {
-    const char *expected = integer ? "a whole number" : "a number";
-    double n;
+                                        bool integer, const struct place *at) {
+    double n = NAN;
 
-    if (value_is_number(v)) {
+    if (value_is_number(v))
         n = v->number;
-    } else if (!c->exact && value_is_string(v)) {
-        n = coerce_number(v);
-        if (strspn(v->str, " \t\r\n") == v->len) /* "" would be 0 */
-            n = NAN;
-    } else {
-        return violation(c, expected);
-    }
+    else if (!c->exact && value_is_string(v) && strspn(v->str, " \t\r\n") < v->len)
+        n = coerce_number(v); /* of "" it would be 0 */
     if (!isfinite(n) || (integer && n != trunc(n)))
-        return violation(c, expected);
+        return violation(c, at, integer ? "a whole number" : "a number");
     return value_is_number(v) ? v : value_number(c->arena, n);
 }
 
-static const struct value *check_boolean(struct check *c, const struct value *v) {
+static const struct value *check_boolean(struct check *c, const struct value *v,
+                                         const struct place *at) {
     if (value_is(v, VALUE_BOOL))
         return v;
     if (!c->exact && value_equals_text(v, "true"))
         return &value_true;
     if (!c->exact && value_equals_text(v, "false"))
         return &value_false;
-    return violation(c, "true or false");
+    return violation(c, at, "true or false");
 }
 
 /* ---- Containers ---- */
 
-static const struct value *check_array(struct check *c, const struct value *schema,
-                                       const struct value *v, int depth) {
-    const struct value *items = value_get(schema, "items");
-    size_t mark = c->path.len;
+static const struct value *check_array(struct check *c, const struct schema_plan *p,
+                                       const struct value *v, const struct place *at) {
+    struct place inside = {at, NULL, 0, at->depth + 1};
     struct array_builder b;
     bool changed = false;
 
     if (!value_is_array(v))
-        return violation(c, "a list");
-    if (!value_is_object(items))
+        return violation(c, at, "a list");
+    if (!p->items)
         return v;
-    array_begin(&b, c->arena, v->len);
-    for (VALUE_EACH_ITEM(item, v)) {
-        const struct value *checked;
+    for (; inside.index < v->len; inside.index++) {
+        const struct value *item = &v->items[inside.index];
+        const struct value *checked = check_value(c, p->items, item, &inside);
 
-        locator_append_item(&c->path, (double)(item - v->items));
-        checked = check_value(c, items, item, depth + 1);
         if (!checked)
             return NULL;
-        path_cut(c, mark);
-        changed = changed || checked != item;
-        array_push(&b, checked);
+        if (checked != item && !changed) {
+            array_begin(&b, c->arena, v->len);
+            for (size_t i = 0; i < inside.index; i++)
+                array_push(&b, &v->items[i]);
+            changed = true;
+        }
+        if (changed)
+            array_push(&b, checked);
     }
     return changed ? array_end(&b) : v;
 }
 
-static bool check_required(struct check *c, const struct value *schema,
-                           const struct value *v) {
-    for (VALUE_EACH_ITEM(name, value_get(schema, "required"))) {
-        if (!value_is_string(name) ||
-            !value_is(value_get_len(v, name->str, name->len), VALUE_UNDEFINED))
+static bool check_required(struct check *c, const struct schema_plan *p,
+                           const struct value *v, const struct place *at) {
+    for (size_t i = 0; i < p->required_count; i++) {
+        const struct value *own = value_find_key(v, &p->required[i]);
+        struct place missing = {at, &p->required[i], 0, at->depth + 1};
+
+        if (own && !value_is(own, VALUE_UNDEFINED))
             continue;
-        locator_append_property(&c->path, name->str, name->len);
-        violation(c, "required");
+        violation(c, &missing, "required");
         return false;
     }
     return true;
 }
 
-static const struct value *check_object(struct check *c, const struct value *schema,
-                                        const struct value *v, int depth) {
-    const struct value *properties = value_get(schema, "properties");
-    size_t mark = c->path.len;
+static const struct value *check_object(struct check *c, const struct schema_plan *p,
+                                        const struct value *v, const struct place *at) {
+    struct place inside = {at, NULL, 0, at->depth + 1};
     struct object_builder b;
     bool changed = false;
 
     if (!value_is_object(v))
-        return violation(c, "an object");
-    if (!check_required(c, schema, v))
+        return violation(c, at, "an object");
+    if (!check_required(c, p, v, at))
         return NULL;
-    for (VALUE_EACH_MEMBER(m, properties)) {
-        const struct value *own = value_find(v, m->key, m->key_len);
+    for (size_t i = 0; i < p->properties->len; i++) {
+        const struct value *own = value_find_key(v, p->list[i].key);
         const struct value *checked;
 
         if (!own)
             continue;
-        locator_append_property(&c->path, m->key, m->key_len);
-        checked = check_value(c, &m->value, own, depth + 1);
+        inside.key = p->list[i].key;
+        checked = check_value(c, p->list[i].plan, own, &inside);
         if (!checked)
             return NULL;
-        path_cut(c, mark);
         if (checked == own)
             continue;
         if (!changed) {
@@ -148,84 +163,85 @@ static const struct value *check_object(struct check *c, const struct value *sch
             object_set_all(&b, v);
             changed = true;
         }
-        object_set_ref(&b, m->key, m->key_len, checked);
+        object_set_key(&b, inside.key, checked);
     }
     return changed ? object_end(&b) : v;
 }
 
 /* ---- Alternatives ---- */
 
-static const struct value *check_type(struct check *c, const struct value *schema,
-                                      const struct value *type, const struct value *v,
-                                      int depth) {
-    if (value_equals_text(type, "object"))
-        return check_object(c, schema, v, depth);
-    if (value_equals_text(type, "array"))
-        return check_array(c, schema, v, depth);
-    if (value_equals_text(type, "string"))
-        return check_text(c, v);
-    if (value_equals_text(type, "number"))
-        return check_number(c, v, false);
-    if (value_equals_text(type, "integer"))
-        return check_number(c, v, true);
-    if (value_equals_text(type, "boolean"))
-        return check_boolean(c, v);
-    if (value_equals_text(type, "null"))
-        return violation(c, "null");
-    return v; /* a type we do not know says nothing */
+static const struct value *check_type(struct check *c, const struct schema_plan *p,
+                                      const struct value *v, const struct place *at) {
+    switch ((enum plan_type)p->type) {
+    case PLAN_STRING:
+        return check_text(c, v, at);
+    case PLAN_NUMBER:
+        return check_number(c, v, false, at);
+    case PLAN_INTEGER:
+        return check_number(c, v, true, at);
+    case PLAN_BOOLEAN:
+        return check_boolean(c, v, at);
+    case PLAN_NULL:
+        return violation(c, at, "null");
+    case PLAN_ARRAY:
+        return check_array(c, p, v, at);
+    case PLAN_OBJECT:
+        return check_object(c, p, v, at);
+    case PLAN_ANY:
+        break;
+    }
+    return v;
+}
+
+static const struct value *first_that_fits(struct check *c, const struct schema_plan *p,
+                                           const struct value *v,
+                                           const struct place *at) {
+    for (size_t i = 0; i < p->alternative_count; i++) {
+        const struct value *checked = check_value(c, &p->alternatives[i], v, at);
+
+        if (checked)
+            return checked;
+    }
+    return NULL;
 }
 
 /*
  * The first alternative that fits exactly, else the first that fits after
- * conversion. With a single alternative its own complaint stands.
+ * conversion. A single alternative makes its own complaint.
  */
-static const struct value *check_alternatives(struct check *c, const struct value *schema,
-                                              const struct value *list, bool are_types,
-                                              const struct value *v, int depth) {
-    size_t mark = c->path.len;
+static const struct value *check_alternatives(struct check *c,
+                                              const struct schema_plan *p,
+                                              const struct value *v,
+                                              const struct place *at) {
+    const struct value *checked = NULL;
     bool outer_exact = c->exact;
 
-    if (list->len == 0)
+    if (p->alternative_count == 0)
         return v;
-    for (int round = outer_exact ? 0 : (list->len == 1); round < 2; round++) {
-        c->exact = outer_exact || round == 0;
-        for (VALUE_EACH_ITEM(one, list)) {
-            const struct value *checked = are_types ? check_type(c, schema, one, v, depth)
-                                                    : check_value(c, one, v, depth + 1);
-
-            if (checked) {
-                c->exact = outer_exact;
-                return checked;
-            }
-            path_cut(c, mark);
-            if (list->len > 1)
-                c->expected = NULL;
-        }
-        if (outer_exact)
-            break;
-    }
+    if (p->alternative_count == 1)
+        return check_value(c, &p->alternatives[0], v, at);
+    c->quiet++;
+    c->exact = true;
+    checked = first_that_fits(c, p, v, at);
     c->exact = outer_exact;
-    return violation(c, "one of the allowed types");
+    if (!checked && !outer_exact)
+        checked = first_that_fits(c, p, v, at);
+    c->quiet--;
+    return checked ? checked : violation(c, at, "one of the allowed types");
 }
 
-static const struct value *check_value(struct check *c, const struct value *schema,
-                                       const struct value *v, int depth) {
-    const struct value *any_of = value_get(schema, "anyOf");
-    const struct value *type = value_get(schema, "type");
-
-    if (depth > SCHEMA_MAX_INPUT_DEPTH)
-        return violation(c, "nested less deeply");
+static const struct value *check_value(struct check *c, const struct schema_plan *p,
+                                       const struct value *v, const struct place *at) {
     if (value_is_nullish(v))
         return v;
-    if (value_is_array(any_of))
-        return check_alternatives(c, schema, any_of, false, v, depth);
-    if (value_is_array(type))
-        return check_alternatives(c, schema, type, true, v, depth);
-    return check_type(c, schema, type, v, depth);
+    if (at->depth > SCHEMA_MAX_INPUT_DEPTH)
+        return violation(c, at, "nested less deeply");
+    return p->has_alternatives ? check_alternatives(c, p, v, at)
+                               : check_type(c, p, v, at);
 }
 
 static int complain(const struct check *c, struct status *st) {
-    const char *path = c->at.len > 2 ? c->at.data + 2 : "input"; /* "$." */
+    const char *path = c->at.len ? c->at.data + 1 : "input"; /* past the "." */
     const struct value *data =
         value_obj(c->arena, "path", value_string(c->arena, path), "expected",
                   value_string(c->arena, c->expected), NULL);
@@ -237,22 +253,25 @@ static int complain(const struct check *c, struct status *st) {
                         "Invalid input: \"%s\" should be %s", path, c->expected);
 }
 
+int schema_plan_validate(const struct schema_plan *p, struct arena *a,
+                         const struct value *v, const struct value **ret_coerced,
+                         struct status *st) {
+    const struct place root = {NULL, NULL, 0, 0};
+    struct check c = {.arena = a};
+    const struct value *checked;
+
+    if (value_is_nullish(v) && p->type == PLAN_OBJECT && !p->has_alternatives)
+        checked = check_required(&c, p, &value_empty_object, &root) ? v : NULL;
+    else
+        checked = check_value(&c, p, v, &root);
+    if (!checked)
+        return complain(&c, st);
+    *ret_coerced = checked;
+    return 0;
+}
+
 int schema_validate_input(struct arena *a, const struct value *schema,
                           const struct value *v, const struct value **ret_coerced,
                           struct status *st) {
-    struct check c = {.arena = a, .path = BUF_INIT};
-    const struct value *checked;
-    int result = 0;
-
-    buf_adds(&c.path, "$");
-    if (value_is_nullish(v) && schema_type_is(schema, "object"))
-        checked = check_required(&c, schema, &value_empty_object) ? v : NULL;
-    else
-        checked = check_value(&c, schema, v, 0);
-    if (checked)
-        *ret_coerced = checked;
-    else
-        result = complain(&c, st);
-    buf_fini(&c.path);
-    return result;
+    return schema_plan_validate(schema_compile(a, schema), a, v, ret_coerced, st);
 }

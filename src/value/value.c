@@ -226,9 +226,8 @@ static struct member *builder_find(const struct object_builder *b, uint32_t hash
     return NULL;
 }
 
-static void builder_set(struct object_builder *b, const char *key, size_t len, bool copy,
-                        const struct value *v) {
-    uint32_t hash = value_hash_key(key, len);
+static void builder_set_hashed(struct object_builder *b, const char *key, size_t len,
+                               uint32_t hash, bool copy, const struct value *v) {
     struct member *m = builder_find(b, hash, key, len);
 
     assert(len <= UINT32_MAX);
@@ -258,6 +257,16 @@ static void builder_set(struct object_builder *b, const char *key, size_t len, b
     } else if (b->len > INDEX_MIN) {
         builder_reindex(b);
     }
+}
+
+static void builder_set(struct object_builder *b, const char *key, size_t len, bool copy,
+                        const struct value *v) {
+    builder_set_hashed(b, key, len, value_hash_key(key, len), copy, v);
+}
+
+void object_set_key(struct object_builder *b, const struct member *key,
+                    const struct value *v) {
+    builder_set_hashed(b, key->key, key->key_len, key->hash, false, v);
 }
 
 void object_set_len(struct object_builder *b, const char *key, size_t key_len,
@@ -290,7 +299,7 @@ void object_set_bool(struct object_builder *b, const char *key, bool on) {
 
 void object_set_all(struct object_builder *b, const struct value *o) {
     for (VALUE_EACH_MEMBER(m, o))
-        builder_set(b, m->key, m->key_len, false, &m->value);
+        object_set_key(b, m, &m->value);
 }
 
 const struct value *object_builder_get(const struct object_builder *b, const char *key,
@@ -503,7 +512,7 @@ static const struct value *filter_keys(struct arena *a, const struct value *o,
     object_begin(&b, a, value_members_count(o));
     for (VALUE_EACH_MEMBER(m, o))
         if (listed(m, keys) == keep)
-            builder_set(&b, m->key, m->key_len, false, &m->value);
+            object_set_key(&b, m, &m->value);
     return object_end(&b);
 }
 
@@ -569,12 +578,8 @@ const struct value *value_copy(struct arena *a, const struct value *v) {
 
 /* ---- reading ---- */
 
-const struct value *value_find(const struct value *v, const char *key, size_t len) {
-    uint32_t hash;
-
-    if (!v || v->type != VALUE_OBJECT || v->len == 0)
-        return NULL;
-    hash = value_hash_key(key, len);
+static const struct value *find_hashed(const struct value *v, uint32_t hash,
+                                       const char *key, size_t len) {
     if (v->flags & VALUE_INDEXED) {
         const struct member *m =
             index_find((const uint32_t *)(v->members + v->len), index_slots(v->len),
@@ -586,6 +591,18 @@ const struct value *value_find(const struct value *v, const char *key, size_t le
         if (member_is(&v->members[i], hash, key, len))
             return &v->members[i].value;
     return NULL;
+}
+
+const struct value *value_find(const struct value *v, const char *key, size_t len) {
+    if (!v || v->type != VALUE_OBJECT || v->len == 0)
+        return NULL;
+    return find_hashed(v, value_hash_key(key, len), key, len);
+}
+
+const struct value *value_find_key(const struct value *v, const struct member *key) {
+    if (!v || v->type != VALUE_OBJECT || v->len == 0)
+        return NULL;
+    return find_hashed(v, key->hash, key->key, key->key_len);
 }
 
 const struct value *value_get_len(const struct value *v, const char *key, size_t len) {

@@ -113,6 +113,9 @@ void object_set_len(struct object_builder *b, const char *key, size_t key_len,
 /* As object_set_len without copying the key, which must outlive the object. */
 void object_set_ref(struct object_builder *b, const char *key, size_t key_len,
                     const struct value *v);
+/* As object_set_ref with the key, and its hash, of another object's member. */
+void object_set_key(struct object_builder *b, const struct member *key,
+                    const struct value *v);
 void object_set_string(struct object_builder *b, const char *key, const char *s);
 void object_set_number(struct object_builder *b, const char *key, double n);
 void object_set_bool(struct object_builder *b, const char *key, bool on);
@@ -176,6 +179,8 @@ uint32_t value_hash_key(const char *key, size_t len);
  */
 const struct value *value_find(const struct value *v, const char *key, size_t len);
 /* As value_find, but gives &value_undefined instead of NULL. */
+/* As value_find with the key, and its hash, of another object's member. */
+const struct value *value_find_key(const struct value *v, const struct member *key);
 const struct value *value_get(const struct value *v, const char *key);
 const struct value *value_get_len(const struct value *v, const char *key, size_t len);
 bool value_has(const struct value *v, const char *key);

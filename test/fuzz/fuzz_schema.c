@@ -12,6 +12,7 @@
 #include "schema/schema_check.h"
 #include "schema/schema_fields.h"
 #include "schema/schema_fit.h"
+#include "schema/schema_infer.h"
 #include "schema/schema_merge.h"
 #include "value/value.h"
 
