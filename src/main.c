@@ -11,8 +11,11 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "auth/auth_command.h"
 #include "config/config_command.h"
+#include "connector/connector.h"
 #include "formula/formula_command.h"
+#include "workspace/workspace_command.h"
 
 struct command {
     const char *name;
@@ -45,6 +48,24 @@ static const struct command commands[] = {
      "  --build                the form of clients, which resolves nothing\n"
      "  --data                 the same, then $copy\n"
      "  --explain              every formula with its result, on standard error\n"},
+    {"push", push_command, "[--dry-run] [--partial] DIR",
+     "Makes the workspace equal to a folder of files.",
+     "  --dry-run   show the difference and change nothing\n"
+     "  --partial   leave alone what the folder does not hold, instead of archiving it\n"
+     "\nWorks on the workspace that MEMBRANE_API_URI, MEMBRANE_WORKSPACE_KEY and\n"
+     "MEMBRANE_WORKSPACE_SECRET name. Nothing is changed when any file is bad.\n"},
+    {"pull", pull_command, "[--dry-run] DIR", "Makes a folder equal to the workspace.",
+     "  --dry-run   show the difference and change nothing\n"
+     "\nFiles that are no element's stay as they are.\n"},
+    {"connector", connector_command, "validate|pack|upload DIR [-o FILE.zip]",
+     "Checks, packs or uploads a connector's folder.",
+     "  validate   read every file and say what is wrong\n"
+     "  pack       write the archive (default: KEY.zip)\n"
+     "  upload     as the development version of the connector that spec.yml names\n"},
+    {"token", auth_command_token, AUTH_COMMAND_TOKEN_ARGUMENTS,
+     "Signs a token of the workspace.", AUTH_COMMAND_TOKEN_HELP},
+    {"admin", auth_command_admin, AUTH_COMMAND_ADMIN_ARGUMENTS,
+     "What an administrator of the platform does.", AUTH_COMMAND_ADMIN_HELP},
     {"version", version_command, "[--json]", "The version of this executable.", NULL},
 };
 
