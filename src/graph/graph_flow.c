@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "locator/locator.h"
 #include "locator/text_case.h"
 #include "schema/schema.h"
 #include "value/value.h"
@@ -43,7 +44,16 @@ const struct value *graph_sub_flow_root(const struct value *node) {
     return root;
 }
 
+/* A link to a name that every object of the reference has ("toString"). */
+static bool leads_to_inherited(const struct value *nodes, const struct value *key) {
+    return value_is_string(key) && !value_find(nodes, key->str, key->len) &&
+           locator_is_inherited_name(key->str, key->len);
+}
+
+/* The node of a key. As in the reference, inherited names are nodes without links. */
 static const struct value *node_of(const struct value *nodes, const struct value *key) {
+    if (leads_to_inherited(nodes, key))
+        return &value_empty_object;
     return value_is_string(key) ? value_get_len(nodes, key->str, key->len)
                                 : &value_undefined;
 }
@@ -315,6 +325,15 @@ static bool shares_sub_flow(struct cycles *c, size_t for_each) {
     return false;
 }
 
+/* The reference counts what it reached: such a link makes it one too many. */
+static bool reaches_inherited(const struct value *nodes) {
+    for (VALUE_EACH_MEMBER(m, nodes))
+        for (VALUE_EACH_ITEM(link, value_get(&m->value, "links")))
+            if (leads_to_inherited(nodes, value_get(link, "key")))
+                return true;
+    return false;
+}
+
 static bool has_cycles(struct cycles *c, const struct value *roots) {
     for (VALUE_EACH_ITEM(root, roots)) {
         size_t at = position_of(c->nodes, root);
@@ -326,7 +345,7 @@ static bool has_cycles(struct cycles *c, const struct value *roots) {
         if (c->colour[i] == 0 || shares_sub_flow(c, i))
             return true;
     }
-    return false;
+    return reaches_inherited(c->nodes);
 }
 
 int graph_has_cycles(struct arena *a, const struct value *nodes, bool *ret_has_cycles,
