@@ -2,7 +2,9 @@
 //
 // What is left out on purpose, because we decided otherwise (docs/formulas.md): $copy below an
 // array, null entries of $map and $case, "__proto__" keys, identity of empty containers, and the
-// traces of $formula changing its argument in place (in $iterate and in what $lookup is given).
+// traces of $formula changing its argument in place (in $iterate and in what $lookup is given). Also
+// patches of a property without any type, and removing required fields below odd keys, where the
+// reference takes the key for a locator.
 
 export function generator(seed) {
   let state = seed >>> 0;
@@ -162,16 +164,27 @@ export function generator(seed) {
     [2, () => ['getFullNameForLocator', [schema(), schemaLocator()]]], [2, () => ['setSchemaAtLocator', [schemaObject(), schemaLocator(), schema(1)]]],
     [2, () => ['getLocatorsFromSchema', [schema()]]], [2, () => ['getMissingRequiredFields', [schema(), value(2)]]],
     [3, () => ['mergeWithFormulas', [expression(2), expression(2)]]],
+    [12, () => [pick(['compressDataSchema', 'excludeReadOnlyFieldsFromSchema', 'excludeWriteOnlyFieldsFromSchema', 'generateExampleFromSchema',
+      'getRequiredFieldsFromSchema', 'isSchemaEmpty', 'populateSchemaTitles', 'schemaAllowsCustomValue',
+      'schemaHasFixedValues', 'schemaHasProperties', 'schemaIsNumber', 'schemaIsScalar', 'unwrapSchema', 'getOperatorsBySchema']), [schema()]]],
+    [4, () => ['patchSchema', [objectSchema(), matching(objectSchema, (s) => !/"anyOf":\[]|"type":\[]/.test(s)), { readOnly: chance(0.3), writeOnly: chance(0.3) }]]],
+    [3, () => [pick(['excludeFieldsFromSchema', 'pickFieldsFromSchema', 'addRequiredFieldsToSchema']), [objectSchema(), list(3, () => pick(['a', 'b', 'id', 'user.name', 'list', 'x.a']))]]],
+    [1, () => ['removeRequiredFieldsFromSchema', [matching(objectSchema, (s) => !/\$x|br\[0]|a\.b|"":/.test(s))]]],
+    [3, () => ['createSchema', [value(3)]]], [3, () => ['createCompoundSchema', [list(4, () => value(2))]]],
+    [3, () => ['updateImpliedSchema', [{ schema: objectSchema(), value: value(2), variablesSchema: null }]]],
+    [3, () => ['truncateData', [value(4)]]],
     [6, () => ['parseDate', [chance(0.9) ? dateText() : scalar()]]],
   );
+  const objectSchema = () => ({ type: 'object', properties: object(4, () => schema(2)), ...(chance(0.3) ? { required: list(2, () => pick(keys)) } : {}) });
   const schemaObject = () => ({ type: 'object', properties: object(3, () => ({ type: 'object', properties: { a: { type: 'string' } } })) });
-  // Without the operators that throw on odd arguments when they are looked at.
-  const safeExpression = (depth) => {
+  const matching = (make, accepts) => {
     for (;;) {
-      const e = expression(depth), s = JSON.stringify(e);
-      if (!/\$case|\$concat|\$formula|\$lookup/.test(s)) return e;
+      const v = make();
+      if (accepts(JSON.stringify(v))) return v;
     }
   };
+  // Without the operators that throw on odd arguments when they are looked at.
+  const safeExpression = (depth) => matching(() => expression(depth), (s) => !/\$case|\$concat|\$formula|\$lookup/.test(s));
 
   let id = 0;
   return { call: () => { const [fn, args] = call(); return { id: `random-${id++}`, fn, args }; }, variables, value, pick, below, chance, text };
