@@ -578,8 +578,10 @@ const struct value *value_copy(struct arena *a, const struct value *v) {
 
 /* ---- reading ---- */
 
-static const struct value *find_hashed(const struct value *v, uint32_t hash,
-                                       const char *key, size_t len) {
+const struct value *value_find_hashed(const struct value *v, const char *key, size_t len,
+                                      uint32_t hash) {
+    if (!v || v->type != VALUE_OBJECT || v->len == 0)
+        return NULL;
     if (v->flags & VALUE_INDEXED) {
         const struct member *m =
             index_find((const uint32_t *)(v->members + v->len), index_slots(v->len),
@@ -594,15 +596,11 @@ static const struct value *find_hashed(const struct value *v, uint32_t hash,
 }
 
 const struct value *value_find(const struct value *v, const char *key, size_t len) {
-    if (!v || v->type != VALUE_OBJECT || v->len == 0)
-        return NULL;
-    return find_hashed(v, value_hash_key(key, len), key, len);
+    return value_find_hashed(v, key, len, value_hash_key(key, len));
 }
 
 const struct value *value_find_key(const struct value *v, const struct member *key) {
-    if (!v || v->type != VALUE_OBJECT || v->len == 0)
-        return NULL;
-    return find_hashed(v, key->hash, key->key, key->key_len);
+    return value_find_hashed(v, key->key, key->key_len, key->hash);
 }
 
 const struct value *value_get_len(const struct value *v, const char *key, size_t len) {

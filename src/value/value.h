@@ -178,6 +178,9 @@ uint32_t value_hash_key(const char *key, size_t len);
  * here.
  */
 const struct value *value_find(const struct value *v, const char *key, size_t len);
+/* As value_find with the key's value_hash_key, for keys that are looked up often. */
+const struct value *value_find_hashed(const struct value *v, const char *key, size_t len,
+                                      uint32_t hash);
 /* As value_find, but gives &value_undefined instead of NULL. */
 /* As value_find with the key, and its hash, of another object's member. */
 const struct value *value_find_key(const struct value *v, const struct member *key);
