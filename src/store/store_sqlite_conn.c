@@ -96,7 +96,7 @@ static int configure(struct store_sqlite_conn *c, bool create, struct status *st
                                "PRAGMA wal_autocheckpoint=0;"
                                "PRAGMA journal_size_limit=67108864;"
                                "PRAGMA temp_store=MEMORY;"
-                               "PRAGMA cache_size=-4096;"
+                               "PRAGMA cache_size=-2048;"
                                "PRAGMA cell_size_check=ON",
                                st) < 0)
         return -1;

@@ -32,6 +32,8 @@ struct store_sqlite_table {
     size_t rules_len;
     size_t columns_len;
     const char *column[SQLITE_TABLE_COLUMNS]; /* paths */
+    bool
+        unique_column[SQLITE_TABLE_COLUMNS]; /* a unique index is only about its values */
     const char *insert_sql, *get_sql, *row_sql, *delete_sql;
 };
 

@@ -103,6 +103,18 @@ static void add_contains(struct text *t, const struct store_filter *f) {
 
 static void add_filter(struct text *t, const struct store_filter *f);
 
+/*
+ * What equals a value isn't null. SQLite doesn't conclude that, and a unique index covers
+ * only rows in which its fields are present: said so, it serves look-ups, too.
+ */
+static void add_presence(struct text *t, const char *path) {
+    int at = store_sqlite_table_column(t->table, path);
+
+    if (at >= 0 && t->table->unique_column[at])
+        buf_addf(&t->sql, " AND %s<>" SQL_NULL,
+                 store_sqlite_table_expr(t->table, t->arena, path));
+}
+
 static void add_group(struct text *t, const struct store_filter *f) {
     if (f->of_len == 0)
         buf_adds(&t->sql, f->op == STORE_AND ? "1" : "0");
@@ -145,6 +157,8 @@ static void add_filter(struct text *t, const struct store_filter *f) {
     buf_addf(&t->sql, "%s%s", store_sqlite_table_expr(t->table, t->arena, f->field),
              signs[f->op]);
     add_key(t, &k);
+    if (f->op == STORE_EQ && k.rank != RANK_NULL)
+        add_presence(t, f->field);
 }
 
 /* Splits what must all hold into SQL and questions to the document. */

@@ -56,8 +56,11 @@ void store_sqlite_table_init(struct store_sqlite_table *t, enum collection c,
     for (size_t i = 0; i < t->rules_len; i++) {
         const struct store_rule *r = &t->rules[i];
 
-        for (size_t n = 0; n < r->len; n++)
+        for (size_t n = 0; n < r->len; n++) {
             add_column(t, r->field[n]);
+            if (r->unique && !r->null_counts[n])
+                t->unique_column[store_sqlite_table_column(t, r->field[n])] = true;
+        }
         for (size_t n = 0; r->absent[n]; n++)
             add_column(t, r->absent[n]);
         if (r->live)
@@ -100,7 +103,7 @@ static void add_index(struct buf *b, const struct store_sqlite_table *t,
     buf_adds(b, has_id ? ")" : ",id)");
     for (size_t i = 0; r->unique && i < r->len; i++)
         if (!r->null_counts[i]) {
-            buf_addf(b, " %s %s>" SQL_NULL, glue,
+            buf_addf(b, " %s %s<>" SQL_NULL, glue,
                      store_sqlite_table_expr(t, a, r->field[i]));
             glue = "AND";
         }
