@@ -78,6 +78,10 @@ int auth_customer_credentials(const struct deps *deps, struct arena *a,
  * Other processes notice within five seconds. */
 void auth_forget(struct auth *auth, const char *workspace_or_user_id);
 
+/* Deletes sessions, links and invitations whose time is over. A periodic duty: once an
+ * hour is plenty. */
+int auth_sweep(struct auth *auth, struct status *st);
+
 /* All routes of this folder. */
 void auth_routes(struct http_router *r);
 

@@ -11,19 +11,10 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/status.h"
-#include "config/config_client.h"
+#include "client/client.h"
+#include "config/config.h"
 #include "crypto/crypto_jws.h"
-#include "http/http_client.h"
 #include "value/value.h"
-
-static void load_client(struct config_client *c) {
-    config_client_load((const char *const *)environ, c);
-}
-
-static int not_set(const char *command, const char *name) {
-    fprintf(stderr, "membrane %s: %s is not set\n", command, name);
-    return EX_CONFIG;
-}
 
 /* ---- membrane token ---- */
 
@@ -81,7 +72,7 @@ static int read_token_options(int argc, char **argv, struct token_options *o) {
     return 0;
 }
 
-static int print_token(struct arena *a, const struct config_client *client,
+static int print_token(struct arena *a, const struct config *config,
                        const struct token_options *o) {
     const struct value *fields = NULL;
     struct status st;
@@ -97,8 +88,9 @@ static int print_token(struct arena *a, const struct config_client *client,
     printf("%s\n",
            crypto_jwt_sign(
                a, CRYPTO_HS256,
-               (struct bytes){client->workspace_secret, strlen(client->workspace_secret)},
-               value_obj(a, "iss", value_string(a, client->workspace_key), "id",
+               (struct bytes){config->membrane_workspace_secret,
+                              strlen(config->membrane_workspace_secret)},
+               value_obj(a, "iss", value_string(a, config->membrane_workspace_key), "id",
                          o->customer ? value_string(a, o->customer) : NULL, "name",
                          o->name ? value_string(a, o->name) : NULL, "fields", fields,
                          "isAdmin", o->is_admin ? &value_true : NULL, "isTest",
@@ -107,74 +99,42 @@ static int print_token(struct arena *a, const struct config_client *client,
     return fflush(stdout) ? EX_IOERR : 0;
 }
 
+/* From the environment; NULL after a message. */
+static const struct config *load_config(struct arena *a) {
+    struct config_sources src = {.environment = (const char *const *)environ};
+    struct config_report report;
+    const struct config *config;
+    const char *missing = NULL;
+
+    if (config_load(a, SERVICE_CLIENT, &src, &config, &report) < 0) {
+        config_report_print(&report, stderr);
+        return NULL;
+    }
+    if (!config->membrane_workspace_key)
+        missing = "MEMBRANE_WORKSPACE_KEY";
+    else if (!config->membrane_workspace_secret)
+        missing = "MEMBRANE_WORKSPACE_SECRET";
+    if (missing)
+        fprintf(stderr, "membrane token: %s is not set\n", missing);
+    return missing ? NULL : config;
+}
+
 int auth_command_token(int argc, char **argv) {
     struct token_options o = {.ttl_s = 3600};
-    struct config_client client;
+    const struct config *config;
     struct arena *a;
     int status = read_token_options(argc, argv, &o);
 
     if (status)
         return status;
-    load_client(&client);
-    if (!client.workspace_key)
-        return not_set("token", "MEMBRANE_WORKSPACE_KEY");
-    if (!client.workspace_secret)
-        return not_set("token", "MEMBRANE_WORKSPACE_SECRET");
     a = arena_new(0);
-    status = print_token(a, &client, &o);
+    config = load_config(a);
+    status = config ? print_token(a, config, &o) : EX_CONFIG;
     arena_free(&a);
     return status;
 }
 
 /* ---- membrane admin ---- */
-
-/* One call; 0 with the answer's body, or an exit status after a message. */
-static int call(struct arena *a, const struct config_client *client, const char *method,
-                const char *path, const struct value *body,
-                const struct value **ret_answer) {
-    size_t len = strlen(client->api_uri);
-    struct http_header headers[] = {
-        {"Authorization", arena_printf(a, "Bearer %s", client->access_token)},
-        {"Content-Type", "application/json"},
-        {"membrane-api-version", "2025-10-21"}};
-    struct http_call call = {
-        .method = method,
-        .url = arena_printf(a, "%.*s%s",
-                            (int)(len && client->api_uri[len - 1] == '/' ? len - 1 : len),
-                            client->api_uri, path),
-        .headers = headers,
-        .headers_len = 3,
-        .reach = HTTP_REACH_ANY,
-        .timeout_ms = 30000};
-    struct http_client_options options = {.user_agent = "membrane/" MEMBRANE_VERSION};
-    struct http_client *http;
-    struct http_answer answer;
-    struct status st;
-    int rc;
-
-    st_init(&st, a);
-    if (body)
-        call.body = value_encode_arena(a, body, VALUE_ENCODE_COMPACT);
-    if (http_client_open(&options, &http, &st) < 0) {
-        fprintf(stderr, "membrane admin: %s\n", st.message);
-        return EX_SOFTWARE;
-    }
-    rc = http_client_call(http, a, &call, &answer, &st);
-    http_client_close(&http);
-    if (rc < 0) {
-        fprintf(stderr, "membrane admin: %s: %s\n", client->api_uri, st.message);
-        return EX_TEMPFAIL;
-    }
-    if (value_parse(a, answer.body.data, answer.body.len, NULL, ret_answer, &st) < 0)
-        *ret_answer = &value_undefined;
-    if (answer.status < 200 || answer.status > 299) {
-        fprintf(stderr, "membrane admin: %s (HTTP %d)\n",
-                value_get_string(*ret_answer, "message", "the server refused"),
-                answer.status);
-        return answer.status == 503 ? EX_TEMPFAIL : EX_SOFTWARE;
-    }
-    return 0;
-}
 
 struct admin_options {
     const char *email, *name, *org, *workspace, *role, *search;
@@ -216,41 +176,41 @@ static const struct value *text(struct arena *a, const char *s) {
     return s ? value_string(a, s) : NULL;
 }
 
-static int create_user(struct arena *a, const struct config_client *client,
-                       const struct admin_options *o) {
-    const struct value *answer;
-    int status;
-
-    if (!o->email || (o->workspace && !o->org)) {
-        fprintf(stderr, "membrane admin create-user: --email is needed, and --org with "
-                        "--workspace\n");
-        return EX_USAGE;
-    }
-    status = call(a, client, "POST", "/admin/users",
-                  value_obj(a, "email", text(a, o->email), "name", text(a, o->name),
-                            "org", text(a, o->org), "workspace", text(a, o->workspace),
-                            "role", text(a, o->role), "isAdmin",
-                            o->is_admin ? &value_true : NULL, NULL),
-                  &answer);
-    if (status == 0)
-        printf("%s\n", value_get_string(answer, "signInUri", ""));
-    return status;
+static int print_link(const struct value *answer) {
+    printf("%s\n", value_get_string(answer, "signInUri", ""));
+    return 0;
 }
 
-static int sign_in_link(struct arena *a, const struct config_client *client,
-                        const struct admin_options *o) {
-    const struct value *answer;
-    int status;
+static int usage(struct status *st, const char *text) {
+    return st_fail(st, ST_BAD_REQUEST, "usage", "%s", text);
+}
 
-    if (!o->email) {
-        fprintf(stderr, "membrane admin link: --email is needed\n");
-        return EX_USAGE;
-    }
-    status = call(a, client, "POST", "/admin/users/link",
-                  value_obj(a, "email", text(a, o->email), NULL), &answer);
-    if (status == 0)
-        printf("%s\n", value_get_string(answer, "signInUri", ""));
-    return status;
+static int create_user(struct arena *a, struct client *client,
+                       const struct admin_options *o, struct status *st) {
+    const struct value *answer;
+
+    if (!o->email || (o->workspace && !o->org))
+        return usage(st, "--email is needed, and --org with --workspace");
+    if (client_call(client, "POST", "/admin/users",
+                    value_obj(a, "email", text(a, o->email), "name", text(a, o->name),
+                              "org", text(a, o->org), "workspace", text(a, o->workspace),
+                              "role", text(a, o->role), "isAdmin",
+                              o->is_admin ? &value_true : NULL, NULL),
+                    &answer, st) < 0)
+        return -1;
+    return print_link(answer);
+}
+
+static int sign_in_link(struct arena *a, struct client *client,
+                        const struct admin_options *o, struct status *st) {
+    const struct value *answer;
+
+    if (!o->email)
+        return usage(st, "--email is needed");
+    if (client_call(client, "POST", "/admin/users/link",
+                    value_obj(a, "email", text(a, o->email), NULL), &answer, st) < 0)
+        return -1;
+    return print_link(answer);
 }
 
 static const char *query_escape(struct arena *a, const char *s) {
@@ -262,8 +222,14 @@ static const char *query_escape(struct arena *a, const char *s) {
     return out;
 }
 
-static int users(struct arena *a, const struct config_client *client,
-                 const struct admin_options *o) {
+static const char *user_state(const struct value *user) {
+    return value_get_bool(user, "isAdmin", false)         ? "platform-admin"
+           : value_get_bool(user, "emailVerified", false) ? "confirmed"
+                                                          : "unconfirmed";
+}
+
+static int users(struct arena *a, struct client *client, const struct admin_options *o,
+                 struct status *st) {
     const char *cursor = "0";
 
     while (cursor) {
@@ -271,45 +237,50 @@ static int users(struct arena *a, const struct config_client *client,
             a, "/admin/users?limit=1000&cursor=%s%s%s", query_escape(a, cursor),
             o->search ? "&search=" : "", o->search ? query_escape(a, o->search) : "");
         const struct value *answer;
-        int status = call(a, client, "GET", path, NULL, &answer);
 
-        if (status)
-            return status;
+        if (client_call(client, "GET", path, NULL, &answer, st) < 0)
+            return -1;
         for (VALUE_EACH_ITEM(u, value_get(answer, "items")))
             printf("%s\t%s\t%s\t%s\n", value_get_string(u, "id", ""),
                    value_get_string(u, "email", ""), value_get_string(u, "name", ""),
-                   value_get_bool(u, "isAdmin", false)         ? "platform-admin"
-                   : value_get_bool(u, "emailVerified", false) ? "confirmed"
-                                                               : "unconfirmed");
+                   user_state(u));
         cursor = value_get_string(answer, "cursor", NULL);
     }
     return 0;
 }
 
+static int exit_status(const struct status *st) {
+    if (st->key && !strcmp(st->key, "usage"))
+        return EX_USAGE;
+    return st->type == ST_CONFIGURATION ? EX_CONFIG
+           : st->type == ST_CONNECTION  ? EX_TEMPFAIL
+                                        : EX_SOFTWARE;
+}
+
 int auth_command_admin(int argc, char **argv) {
     static const struct {
         const char *name;
-        int (*run)(struct arena *, const struct config_client *,
-                   const struct admin_options *);
+        int (*run)(struct arena *, struct client *, const struct admin_options *,
+                   struct status *);
     } rows[] = {{"create-user", create_user}, {"link", sign_in_link}, {"users", users}};
     struct admin_options o = {0};
-    struct config_client client;
 
     for (size_t i = 0; argc > 1 && i < sizeof(rows) / sizeof(*rows); i++) {
+        struct client *client;
         struct arena *a;
-        int status;
+        struct status st;
+        int status = 0;
 
         if (strcmp(rows[i].name, argv[1]))
             continue;
-        if ((status = read_admin_options(argc - 1, argv + 1, &o)) != 0)
-            return status;
-        load_client(&client);
-        if (!client.api_uri)
-            return not_set("admin", "MEMBRANE_API_URI");
-        if (!client.access_token)
-            return not_set("admin", "MEMBRANE_ACCESS_TOKEN");
+        if (read_admin_options(argc - 1, argv + 1, &o) != 0)
+            return EX_USAGE;
         a = arena_new(0);
-        status = rows[i].run(a, &client, &o);
+        st_init(&st, a);
+        if (client_open(a, &client, &st) < 0 || rows[i].run(a, client, &o, &st) < 0) {
+            client_print_error("admin", &st);
+            status = exit_status(&st);
+        }
         arena_free(&a);
         return status;
     }

@@ -77,3 +77,17 @@ int auth_link_use(struct auth *auth, struct arena *a, const char *kind, const ch
         *ret_user_id = value_get_string(doc, "userId", "");
     return rc;
 }
+
+int auth_sweep(struct auth *auth, struct status *st) {
+    static const enum collection with_end[] = {C_SESSIONS, C_ONE_TIME_TOKENS,
+                                               C_ORG_INVITATIONS};
+    struct arena *a = arena_new(0);
+    const struct store_filter *over =
+        store_cmp(a, STORE_LT, "expiresAt", auth_iso_now(auth, a));
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < sizeof(with_end) / sizeof(*with_end); i++)
+        rc = store_delete_many(auth->o.store, with_end[i], over, NULL, st);
+    arena_free(&a);
+    return rc;
+}

@@ -4,19 +4,7 @@
 #include <strings.h>
 
 #include "crypto/crypto_seal.h"
-#include "http/http_client.h"
 #include "http/http_priv.h"
-
-/* Nothing here may reach the outside: key sets come from fetch() below. */
-int http_client_call(struct http_client *c, struct arena *a, const struct http_call *call,
-                     struct http_answer *ret_answer, struct status *st) {
-    (void)c;
-    (void)a;
-    (void)call;
-    (void)ret_answer;
-    (void)st;
-    abort();
-}
 
 static const char fixture_secret[] = "0123456789abcdef0123456789abcdef";
 

@@ -184,6 +184,21 @@ static void strangers_do_not_see_workspaces_of_others(void **state) {
     assert_int_equal(list->len, 2);
 }
 
+static void what_has_ended_is_swept_away(void **state) {
+    struct fixture *f = *state;
+
+    sign_up(f, "jo@example.test");
+    fixture_expect(f, 202, HTTP_POST, "/auth/password-reset", NULL,
+                   "{'email':'jo@example.test'}");
+    assert_int_equal(auth_sweep(f->auth, &f->st), 0);
+    assert_int_equal(fixture_count(f, C_SESSIONS), 1);
+    assert_int_equal(fixture_count(f, C_ONE_TIME_TOKENS), 2);
+    clock_fake_advance(&f->clock, 25LL * 60 * 60 * 1000);
+    assert_int_equal(auth_sweep(f->auth, &f->st), 0);
+    assert_int_equal(fixture_count(f, C_SESSIONS), 0);
+    assert_int_equal(fixture_count(f, C_ONE_TIME_TOKENS), 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_person_signs_up_confirms_and_signs_in),
@@ -197,6 +212,7 @@ int main(void) {
         TEST(a_session_signed_with_another_secret_is_refused),
         TEST(a_new_personal_token_replaces_the_old_one),
         TEST(strangers_do_not_see_workspaces_of_others),
+        TEST(what_has_ended_is_swept_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
