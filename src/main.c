@@ -15,6 +15,7 @@
 #include "config/config_command.h"
 #include "connector/connector.h"
 #include "formula/formula_command.h"
+#include "service/service.h"
 #include "workspace/workspace_command.h"
 
 struct command {
@@ -28,6 +29,25 @@ struct command {
 static int version_command(int argc, char **argv);
 
 static const struct command commands[] = {
+    {"up", up_command, "[--data DIR] [--port N] [--bootstrap-file FILE]",
+     "Everything on this machine, on embedded stores; needs no variable.",
+     "  --data DIR             where everything is kept (default: ./data)\n"
+     "  --port N               API on N, UI on N+1, console on N+2 (default: 5000); 0: "
+     "any\n"
+     "  --bootstrap-file FILE  written once all is healthy: addresses and the first\n"
+     "                         workspace's key and secret, as JSON, mode 0600\n"
+     "\nListens on 127.0.0.1; HOST=0.0.0.0 opens it to the network. Ctrl-C ends it.\n"},
+    {"serve", serve_command, "",
+     "The role or roles that the IS_ variables name; with none, the API.",
+     "See docs/config.md for the variables, `membrane config check` for problems.\n"},
+    {"ui", ui_command, "", "The pages that end users see.", NULL},
+    {"console", console_command, "", "The pages for administrators and developers.",
+     NULL},
+    {"healthcheck", healthcheck_command, "[--port N] [--path /PATH]",
+     "Status 0 when the service on this machine answers 200.",
+     "  --port N      instead of PORT\n  --path /PATH  instead of /\n"},
+    {"routes", routes_command, "", "Every route of the API, as METHOD /path lines.",
+     NULL},
     {"config", config_command, "check|docs|schema|dump [OPTION...]",
      "The environment variables: check them, or show what there is.",
      "  check            report every problem; status 78 when there is an error\n"

@@ -19,8 +19,8 @@
 
 #include "buf.h"
 
-static const double bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
-                                0.25,  0.5,    1,     2.5,  5,     10,   30, 60};
+static const double bounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+                                0.5,   1,      2.5,   5,    10,    30,   60};
 enum {
     BUCKETS = sizeof(bounds) / sizeof(*bounds),
     MAX_LABEL_BYTES = 512,

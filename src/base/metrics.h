@@ -1,8 +1,8 @@
 /*
  * metrics.h - numbers about this process, in the Prometheus text format 0.0.4.
  *
- * A metric is registered once, at start; its series come to be when they are first used. A
- * metric holds at most METRICS_MAX_SERIES series, so that no outside text can grow it
+ * A metric is registered once, at start; its series come to be when they are first used.
+ * A metric holds at most METRICS_MAX_SERIES series, so that no outside text can grow it
  * without bound: what comes after that is counted under the label values "other".
  * Threads: all functions but registration may be called from all threads at once.
  */
@@ -43,7 +43,8 @@ struct metric *metrics_register(struct metrics *m, enum metric_kind kind,
 void metrics_register_reader(struct metrics *m, const char *name, const char *help,
                              bool (*read)(void *ctx, double *ret_value), void *ctx);
 
-/* values: one per label, NULL for a metric without labels. m may be NULL: does nothing. */
+/* values: one per label, NULL for a metric without labels. m may be NULL: does nothing.
+ */
 void metric_add(struct metric *m, const char *const *values, double n);
 void metric_set(struct metric *m, const char *const *values, double n);
 void metric_observe(struct metric *m, const char *const *values, double seconds);

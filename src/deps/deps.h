@@ -28,7 +28,7 @@ struct deps {
     struct clock *clock;          /* tests own time */
     struct rand *rand;
     struct metrics *metrics;
-    struct journal *journal; /* run and API logs on their way to the store */
+    struct journal *journal;            /* run and API logs on their way to the store */
     struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
     struct connection_locks *connection_locks; /* one credential refresh at a time */
 };

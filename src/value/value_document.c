@@ -39,7 +39,8 @@ void document_unref(struct document **dp) {
     *dp = NULL;
     if (!d)
         return;
-    /* acq_rel rather than a fence for the last one: the thread sanitizer sees no fences */
+    /* acq_rel rather than a fence for the last one: the thread sanitizer sees no fences
+     */
     if (atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) != 1)
         return;
     arena_free(&d->arena);

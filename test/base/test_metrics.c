@@ -19,8 +19,8 @@ static void expect_line(const char *text, const char *line) {
 
 static void counters_gauges_and_readers_print_in_the_text_format(void **state) {
     struct metrics *m = metrics_new();
-    struct metric *requests = metrics_register(m, METRIC_COUNTER, "http_requests_total",
-                                               "Requests.", labels);
+    struct metric *requests =
+        metrics_register(m, METRIC_COUNTER, "http_requests_total", "Requests.", labels);
     struct metric *busy =
         metrics_register(m, METRIC_GAUGE, "queued_tasks_worker_busy", "Busy.", NULL);
     struct buf b = BUF_INIT;

@@ -559,7 +559,8 @@ static void failures_of_the_peer_have_keys_and_no_secrets(void **state) {
     expect_failure(f, &c, ST_CONNECTION, "network_error");
     assert_non_null(strstr(f->st.message, "refused"));
     /* A label that is too long is refused without asking any name server. */
-    c.url = "http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.test/";
+    c.url = "http://"
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.test/";
     expect_failure(f, &c, ST_CONNECTION, "network_error");
     assert_non_null(strstr(f->st.message, "aaa.test"));
 }

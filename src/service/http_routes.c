@@ -1,0 +1,18 @@
+/*
+ * http_routes.c - gathers the rows of every domain: what the API answers.
+ */
+#include "action/action_run.h"
+#include "auth/auth.h"
+#include "connection/connection.h"
+#include "connector/connector.h"
+#include "http/http_server.h"
+#include "model/model_routes.h"
+#include "service_priv.h"
+
+void service_api_routes(struct http_router *r) {
+    auth_routes(r);
+    model_routes(r);
+    connector_routes(r);
+    connection_routes(r);
+    action_run_routes(r);
+}

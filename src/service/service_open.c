@@ -1,0 +1,207 @@
+/*
+ * Opening what the roles of a process need, in the order of dependence. What is not
+ * configured is not opened. A store that does not answer is tried again until
+ * STARTUP_TIMEOUT_SECONDS is over; then the process ends with 75, so that the platform
+ * starts it again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "auth/auth.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "blob/blob.h"
+#include "config/config.h"
+#include "connection/connection.h"
+#include "connector/connector.h"
+#include "crypto/crypto_seal.h"
+#include "http/http_client.h"
+#include "service_priv.h"
+#include "store/store.h"
+
+enum {
+    CACHE_BYTES = 64 * 1024 * 1024,
+    CONNECTOR_CACHE_BYTES = 64 * 1024 * 1024,
+};
+
+/* Backends that this build knows no driver for are said at once, as a bad value. */
+static int check_backends(const struct config *c, struct status *st) {
+    if (c->mongo_uri)
+        return st_fail(st, ST_CONFIGURATION, "conflict",
+                       "MONGO_URI: this build has no MongoDB driver; leave it empty and "
+                       "set DATA_DIR for the embedded store.");
+    if (c->redis_uri || c->redis_cluster_uris_len)
+        return st_fail(st, ST_CONFIGURATION, "conflict",
+                       "REDIS_URI: this build has no Redis transport; leave it empty and "
+                       "set DATA_DIR for the embedded queue.");
+    if (c->tmp_storage_bucket)
+        return st_fail(st, ST_CONFIGURATION, "conflict",
+                       "TMP_STORAGE_BUCKET: this build stores objects only below "
+                       "DATA_DIR; leave the buckets empty.");
+    return 0;
+}
+
+static int make_dir(const char *path, struct status *st) {
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return st_fail(st, ST_CONFIGURATION, NULL, "DATA_DIR: can't make %s: %s", path,
+                       strerror(errno));
+    return 0;
+}
+
+static int open_store(struct service *s, struct status *st) {
+    const struct config *c = s->deps.config;
+    const char *path = arena_printf(s->arena, "%s/membrane.db", c->data_dir);
+    int64_t end = clock_monotonic_ms(s->deps.clock) + c->startup_timeout_seconds * 1000;
+    struct timespec pause = {0, 250 * 1000000};
+
+    for (;;) {
+        if (store_open_sqlite(path, &s->deps.store, st) == 0)
+            break;
+        if (!st->key || strcmp(st->key, "unavailable") != 0 ||
+            clock_monotonic_ms(s->deps.clock) >= end)
+            return st_context(st, "%s", path);
+        log_warn(&s->log, "the store does not answer yet", "err=%s", st->message);
+        st_clear(st);
+        nanosleep(&pause, NULL);
+    }
+    if (s->options->owns_data)
+        s->deps.store = store_open_cached(s->deps.store, CACHE_BYTES);
+    return 0;
+}
+
+static int open_blob(struct service *s, struct status *st) {
+    const struct config *c = s->deps.config;
+
+    return blob_open_fs(arena_printf(s->arena, "%s/objects", c->data_dir), c->base_uri,
+                        c->secret, &s->deps.blob, st);
+}
+
+static int open_http(struct service *s, struct status *st) {
+    const struct config *c = s->deps.config;
+
+    return http_client_open(
+        &(struct http_client_options){
+            .private_allow = c->private_network_allow,
+            .ca_file = c->extra_ca_file,
+            .user_agent = "membrane/" MEMBRANE_VERSION,
+        },
+        &s->deps.http, st);
+}
+
+static int open_auth(struct service *s, struct status *st) {
+    const struct config *c = s->deps.config;
+
+    return auth_open(
+        &(struct auth_options){
+            .store = s->deps.store,
+            .http = s->deps.http,
+            .sealer = s->deps.sealer,
+            .clock = s->deps.clock,
+            .rand = s->deps.rand,
+            .secret = c->secret,
+            .secret_previous = c->secret_previous,
+            .console_uri = c->console_uri,
+            .base_uri = c->base_uri,
+            .bootstrap_admin_email = c->bootstrap_admin_email,
+            .disable_signup = c->disable_signup,
+        },
+        &s->deps.auth, st);
+}
+
+int service_open(struct service *s, int *ret_exit, struct status *st) {
+    const struct config *c = s->deps.config;
+
+    *ret_exit = EX_CONFIG;
+    if (!(c->services & SERVICE_CORE))
+        return 0;
+    if (check_backends(c, st) < 0 || make_dir(c->data_dir, st) < 0)
+        return -1;
+    *ret_exit = EX_TEMPFAIL;
+    if (open_store(s, st) < 0 || open_blob(s, st) < 0 || open_http(s, st) < 0)
+        return -1;
+    s->deps.connectors = connector_cache_new(CONNECTOR_CACHE_BYTES);
+    s->deps.connection_locks = connection_locks_new();
+    s->deps.sealer =
+        crypto_sealer_new(c->encryption_secret, c->encryption_secret_previous);
+    if (open_auth(s, st) < 0) {
+        if (st->type == ST_CONFIGURATION)
+            *ret_exit = EX_CONFIG;
+        return -1;
+    }
+    return 0;
+}
+
+void service_close(struct service *s) {
+    if (s->deps.auth)
+        auth_close(&s->deps.auth);
+    if (s->deps.sealer)
+        crypto_sealer_free(&s->deps.sealer);
+    if (s->deps.connection_locks)
+        connection_locks_free(&s->deps.connection_locks);
+    if (s->deps.connectors)
+        connector_cache_free(&s->deps.connectors);
+    if (s->deps.http)
+        http_client_close(&s->deps.http);
+    if (s->deps.blob)
+        blob_close(&s->deps.blob);
+    if (s->deps.store)
+        store_close(&s->deps.store);
+}
+
+/* ---- Generated secrets ---- */
+
+static int read_secret(struct arena *a, const char *path, const char **ret_secret,
+                       struct status *st) {
+    char text[65] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0 && errno == ENOENT)
+        return 1;
+    n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+    if (strlen(text) < 32)
+        return st_fail(st, ST_CONFIGURATION, NULL,
+                       "%s: not a secret of 32 characters%s%s", path, n < 0 ? ": " : "",
+                       n < 0 ? strerror(errno) : "");
+    *ret_secret = arena_strdup(a, text);
+    return 0;
+}
+
+/* Written under another name, then linked: two that start at once agree on one. */
+static int write_secret(struct arena *a, const char *path, struct status *st) {
+    const char *secret = token_new(rand_system(), a, 24);
+    const char *tmp = arena_printf(a, "%s.%d", path, (int)getpid());
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int bad = fd < 0 || dprintf(fd, "%s\n", secret) < 0 || fsync(fd) < 0;
+
+    if (fd >= 0)
+        close(fd);
+    bad = bad || (link(tmp, path) < 0 && errno != EEXIST);
+    if (bad)
+        st_fail(st, ST_CONFIGURATION, NULL, "can't write %s: %s", path, strerror(errno));
+    unlink(tmp);
+    return bad ? -1 : 0;
+}
+
+int service_secret(struct arena *a, const char *data_dir, const char *name,
+                   const char **ret_secret, struct status *st) {
+    const char *path = arena_printf(a, "%s/%s", data_dir, name);
+    int rc = read_secret(a, path, ret_secret, st);
+
+    if (rc != 1)
+        return rc;
+    if (write_secret(a, path, st) < 0)
+        return -1;
+    rc = read_secret(a, path, ret_secret, st);
+    return rc == 1 ? st_fail(st, ST_INTERNAL, NULL, "%s went away", path) : rc;
+}

@@ -1,0 +1,80 @@
+/*
+ * service_priv.h - one process while it lives; shared by the files of service/.
+ */
+#ifndef SERVICE_SERVICE_PRIV_H
+#define SERVICE_SERVICE_PRIV_H
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "deps/deps.h"
+#include "service.h"
+
+struct arena;
+struct http_router;
+struct http_server;
+struct metric;
+struct status;
+
+#define SERVICE_MAX_LISTENERS 4
+
+/* One port: several roles may share it. */
+struct service_listener {
+    struct service *service;
+    const char *name; /* "api", "ui", ... as health answers and logs say it */
+    unsigned services;
+    int port;
+    bool only_metrics;
+    struct log_ctx log;
+    struct http_router *router;
+    struct http_server *server;
+};
+
+struct service {
+    const struct service_options *options;
+    struct arena *arena; /* lives as long as the process */
+    struct deps deps;
+    struct log_ctx log;
+    struct service_listener listeners[SERVICE_MAX_LISTENERS];
+    size_t listeners_len;
+    atomic_bool is_ready, is_draining;
+    struct metric *requests, *durations;
+    sigset_t signals; /* blocked in all threads; waited for in the first */
+};
+
+/* The words of health answers and logs: the first role of the set. */
+const char *service_name(unsigned services);
+
+/* service_open.c: what the roles need. -1 with ret_exit the status to end with. */
+int service_open(struct service *s, int *ret_exit, struct status *st);
+void service_close(struct service *s);
+/* A generated secret of 32 characters, kept in the data directory, mode 0600. */
+int service_secret(struct arena *a, const char *data_dir, const char *name,
+                   const char **ret_secret, struct status *st);
+
+/* service_bootstrap.c: makes the first administrator, organisation and workspace where
+ * they are missing; ret_line: what `up` tells about them, JSON on one line. */
+int service_bootstrap(struct service *s, const char **ret_line, struct status *st);
+
+/* service_health.c: health, readiness, metrics. */
+void service_health_routes(struct service_listener *l);
+void service_register_metrics(struct service *s);
+/* The `finished` hook of a listener: access log and request metrics. */
+struct request;
+void service_finished(void *listener, const struct request *rq, int status,
+                      int64_t duration_us, size_t bytes_out);
+
+/* service_web.c: the pages of UI and console. */
+void service_web_routes(struct service_listener *l);
+
+/* service_files.c: public objects and signed downloads of the directory backend. */
+void service_files_routes(struct http_router *r);
+
+/* http_routes.c: every route of the API. */
+void service_api_routes(struct http_router *r);
+
+#endif

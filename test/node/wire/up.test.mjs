@@ -1,0 +1,134 @@
+// `membrane up`: one command, every service, no variable.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { launch, startServer, tempDir, until } from '../lib/server.mjs';
+
+let server;
+before(async () => {
+    server = await startServer();
+});
+after(() => server.stop());
+
+const childrenOf = (pid) =>
+    readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+
+test('the bootstrap file holds what scripts need and is private', () => {
+    assert.equal(statSync(server.bootstrapFile).mode & 0o777, 0o600);
+    for (const name of ['apiUri', 'uiUri', 'consoleUri', 'adminUri'])
+        assert.match(server[name], /^https?:\/\//, name);
+    assert.ok(server.workspaceKey.length >= 16);
+    assert.ok(server.workspaceSecret.length >= 32);
+    const port = (uri) => Number(new URL(uri).port);
+    assert.equal(port(server.uiUri), port(server.apiUri) + 1);
+    assert.equal(port(server.consoleUri), port(server.apiUri) + 2);
+});
+
+// S59 S102 S119
+test('GET / of every service answers 200 without redirect, HEAD too', async () => {
+    for (const [service, uri] of [['api', server.apiUri], ['ui', server.uiUri], ['console', server.consoleUri]]) {
+        const answer = await fetch(uri + '/', { redirect: 'manual' });
+        assert.equal(answer.status, 200);
+        assert.equal(answer.headers.get('set-cookie'), null);
+        const body = await answer.json();
+        assert.equal(body.status, 'ok');
+        assert.equal(body.service, service);
+        assert.match(body.version, /^\d/);
+        assert.equal((await fetch(uri + '/', { method: 'HEAD' })).status, 200);
+        assert.equal((await fetch(uri + '/livez')).status, 200);
+        assert.equal((await fetch(uri + '/readyz')).status, 200);
+        assert.equal((await fetch(uri + '/startupz')).status, 200);
+    }
+});
+
+test('readiness names its checks when asked', async () => {
+    const body = await (await fetch(server.apiUri + '/readyz?verbose=1')).json();
+    assert.equal(body.status, 'ready');
+    assert.deepEqual(body.checks.map((c) => [c.name, c.ok]), [['start', true], ['drain', true], ['store', true]]);
+});
+
+// S95 S106 S109 S110 S111: addresses reach the page when it is served
+test('pages get their addresses at run time, never from a cache', async () => {
+    const ui = await fetch(server.uiUri + '/config.json');
+    assert.equal(ui.headers.get('cache-control'), 'no-store');
+    assert.equal((await ui.json()).apiUri, server.apiUri);
+    const console_ = await (await fetch(server.consoleUri + '/config.json')).json();
+    assert.equal(console_.apiUri, server.apiUri);
+    assert.equal(console_.uiUri, server.uiUri);
+    assert.equal(console_.baseUri, server.consoleUri);
+    assert.equal(console_.enableLimits, false);
+});
+
+test('the UI may be framed, the console may not', async () => {
+    const accept = { headers: { accept: 'text/html' } };
+    const ui = await fetch(server.uiUri + '/', accept);
+    assert.match(await ui.text(), /<title>/);
+    assert.doesNotMatch(ui.headers.get('content-security-policy') ?? '', /frame-ancestors/);
+    assert.equal(ui.headers.get('x-frame-options'), null);
+    const console_ = await fetch(server.consoleUri + '/', accept);
+    assert.match(console_.headers.get('content-security-policy'), /frame-ancestors 'none'/);
+});
+
+test('an unknown path is a 404 in the error shape, with a request id', async () => {
+    const answer = await fetch(server.apiUri + '/no-such-thing', { headers: { 'x-request-id': 'abc-1' } });
+    assert.equal(answer.status, 404);
+    assert.equal(answer.headers.get('x-request-id'), 'abc-1');
+    const body = await answer.json();
+    assert.equal(body.type, 'bad_request');
+    assert.equal(body.key, 'not_found');
+});
+
+test('generated secrets are private and stay the same', async () => {
+    const dataDir = tempDir();
+    const first = await startServer({ dataDir });
+    const files = ['secret', 'encryption-secret'].map((name) => join(dataDir, name));
+    for (const file of files) assert.equal(statSync(file).mode & 0o777, 0o600);
+    const before = files.map((file) => readFileSync(file, 'utf8'));
+    assert.deepEqual(await first.stop(), { code: 0, signal: null });
+    const second = await startServer({ dataDir });
+    assert.deepEqual(files.map((file) => readFileSync(file, 'utf8')), before);
+    assert.equal(second.workspaceKey, first.workspaceKey);
+    assert.equal(second.workspaceSecret, first.workspaceSecret);
+    assert.equal((await second.stop()).code, 0);
+});
+
+test('a second up on the same data is refused with status 75', async () => {
+    const other = launch(['up', '--data', server.dataDir, '--port', '0'], {});
+    assert.equal((await other.ended).code, 75);
+    assert.match(other.stderr, /in use/);
+});
+
+test('a crashed child is started again', async () => {
+    const mine = await startServer();
+    const [core] = childrenOf(mine.pid);
+    process.kill(core, 'SIGKILL');
+    await until(() => childrenOf(mine.pid).some((pid) => pid !== core), 'a new child');
+    await until(() => fetch(mine.apiUri + '/').then((r) => r.ok, () => false), 'the API again');
+    assert.deepEqual(await mine.stop(), { code: 0, signal: null });
+});
+
+test('children never outlive the supervisor', async () => {
+    const mine = await startServer();
+    const children = childrenOf(mine.pid);
+    assert.ok(children.length >= 1);
+    mine.kill('SIGKILL');
+    await until(() => children.every((pid) => !existsSync(`/proc/${pid}`)), 'the children to end');
+});
+
+test('a start that fails says why, with its status', async () => {
+    const port = Number(new URL(server.apiUri).port);
+    const other = launch(['up', '--data', tempDir(), '--port', String(port)], {});
+    assert.equal((await other.ended).code, 75);
+    assert.match(other.stderr, /can't start/);
+    const bad = launch(['up', '--data', tempDir(), '--port', '0'], { STORAGE_PROVIDER: 'ftp', LOG_LEVEL: 'loud' });
+    assert.equal((await bad.ended).code, 78);
+    assert.match(bad.stderr, /config error: STORAGE_PROVIDER: unknown-value/);
+    assert.match(bad.stderr, /config error: LOG_LEVEL: unknown-value/);
+});
+
+test('the data directory is private', () => {
+    assert.equal(statSync(server.dataDir).mode & 0o077, 0);
+    for (const name of readdirSync(server.dataDir))
+        assert.equal(statSync(join(server.dataDir, name)).mode & 0o077, 0, name);
+});
