@@ -80,11 +80,11 @@ static const struct value *default_output_schema(struct arena *a,
 }
 
 static int render(struct model_view *v, const struct value *doc,
-                  struct object_builder *out, struct status *st) {
+                  struct object_builder *out, unsigned flags, struct status *st) {
     const struct value *custom = value_get(doc, "customOutputSchema");
     const struct value *otherwise = default_output_schema(model_view_arena(v), doc);
 
-    (void)st;
+    (void)flags, (void)st;
     if (otherwise)
         object_set(out, "defaultOutputSchema", otherwise);
     if (value_is_object(custom))

@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "connector/connector.h"
 #include "crypto/crypto_seal.h"
 #include "deps/deps.h"
 #include "value/value.h"
@@ -49,49 +50,44 @@ static const struct {
 
 /* ---- Connector ---- */
 
-static bool is_visible(const struct model_view *v, const struct value *connector) {
-    return value_equals_text(value_get(connector, "workspaceId"),
-                             model_view_workspace_id(v)) ||
-           value_get_bool(connector, "isPublic", false);
-}
-
-/* By id, uuid or key, as far as the integration names it. 0 found, 1 absent. */
-static int find_connector(struct model_view *v, const struct value *doc,
-                          const struct value **ret_connector, struct status *st) {
-    static const char *const names[][2] = {{"connectorUuid", "uuid"},
-                                           {"connectorKey", "key"}};
-    struct arena *a = model_view_arena(v);
-    struct store *store = model_view_deps(v)->store;
-    const char *id = value_get_string(doc, "connectorId", NULL);
-    int rc = id ? store_get(store, a, C_CONNECTORS, id, ret_connector, st) : 1;
-
-    if (rc == 0 && !is_visible(v, *ret_connector))
-        rc = 1;
-    for (size_t i = 0; i < 2 && rc == 1; i++) {
-        const char *text = value_get_string(doc, names[i][0], NULL);
-        const struct store_filter *own =
-            store_eq_text(a, "workspaceId", model_view_workspace_id(v));
-        const struct store_filter *public_ = store_eq(a, "isPublic", &value_true);
-        if (!text)
-            continue;
-        for (int n = 0; n < 2 && rc == 1; n++) {
-            struct store_query q = {
-                .where = store_and(a, store_eq_text(a, names[i][1], text),
-                                   n == 0 ? own : public_,
-                                   store_cmp(a, STORE_ABSENT, "archivedAt", NULL), NULL)};
-            rc = store_find(store, a, C_CONNECTORS, &q, ret_connector, st);
-        }
-    }
-    return rc;
-}
-
 static const char *connector_name(const struct value *doc) {
-    static const char *const names[] = {"connectorKey", "connectorId", "connectorUuid"};
+    static const char *const names[] = {"connectorId", "connectorKey", "connectorUuid"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (value_get_string(doc, names[i], NULL))
             return value_get_string(doc, names[i], NULL);
     return NULL;
+}
+
+/* By id, uuid or key, as far as the integration names it. 0 found, 1 absent. */
+static int find_connector(struct model_view *v, const struct value *doc,
+                          const struct value **ret_connector, struct status *st) {
+    static const char *const names[] = {"connectorId", "connectorUuid", "connectorKey"};
+    int rc = 1;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && rc == 1; i++) {
+        const char *selector = value_get_string(doc, names[i], NULL);
+        if (selector)
+            rc = connector_find(model_view_deps(v), model_view_arena(v),
+                                model_view_workspace_id(v), selector, ret_connector, st);
+    }
+    return rc;
+}
+
+/* The version that the integration uses. 0, 1: there is no such version. */
+static int load_version(struct model_view *v, const struct value *doc,
+                        const struct value *connector, struct connector *ret,
+                        struct status *st) {
+    int rc =
+        connector_load(model_view_deps(v), model_view_arena(v),
+                       model_view_workspace_id(v), value_get_string(connector, "id", ""),
+                       value_get_string(doc, "connectorVersion", NULL), ret, st);
+
+    if (rc < 0 && st->key && strcmp(st->key, "not_found") == 0) {
+        st_clear(st);
+        return 1;
+    }
+    return rc;
 }
 
 /* ---- Parameters ---- */
@@ -154,36 +150,110 @@ static int derive(struct model_view *v, const struct value *doc,
     return 0;
 }
 
+/* Says what is missing. */
+static void report_missing(struct model_report *r, const struct value *doc,
+                           bool is_version) {
+    const char *name = connector_name(doc);
+
+    if (!name)
+        model_report_error(r, "configuration", "Integration has no connector");
+    else if (is_version)
+        model_report_error(r, "configuration",
+                           "Version \"%s\" of connector \"%s\" does not exist",
+                           value_get_string(doc, "connectorVersion", ""), name);
+    else
+        model_report_error(r, "configuration", "Connector \"%s\" does not exist", name);
+    model_report_set(r, "hasMissingParameters", &value_false);
+}
+
 static int inspect(struct model_view *v, const struct value *doc, struct model_report *r,
                    struct status *st) {
     const struct value *connector, *parameters;
+    struct connector version;
     int rc = find_connector(v, doc, &connector, st);
 
     if (rc < 0)
         return -1;
     if (rc == 1 || !value_is_nullish(value_get(connector, "archivedAt"))) {
-        const char *name = connector_name(doc);
-        if (name)
-            model_report_error(r, "configuration", "Connector \"%s\" does not exist",
-                               name);
-        else
-            model_report_error(r, "configuration", "Integration has no connector");
-        model_report_set(r, "hasMissingParameters", &value_false);
+        report_missing(r, doc, false);
+        return 0;
+    }
+    rc = load_version(v, doc, connector, &version, st);
+    if (rc < 0)
+        return -1;
+    if (rc == 1) {
+        report_missing(r, doc, true);
         return 0;
     }
     for (size_t i = 0; i < sizeof mirrored / sizeof *mirrored; i++)
         model_report_set(r, mirrored[i].member,
-                         value_get(connector, mirrored[i].of_connector));
+                         value_get(version.doc, mirrored[i].of_connector));
     if (value_is_nullish(value_get(doc, "externalAppId")))
         model_report_set(r, "externalAppId", value_get(connector, "externalAppId"));
     if (open_parameters(v, doc, &parameters, st) < 0)
         return -1;
-    bool missing = lacks_parameters(value_get(connector, "parametersSchema"), parameters);
+    bool missing =
+        lacks_parameters(value_get(version.doc, "parametersSchema"), parameters);
     model_report_set(r, "hasMissingParameters", value_bool(missing));
     if (missing)
         model_report_error(r, "configuration",
                            "Integration is missing required parameters");
     return 0;
+}
+
+/* ---- Serving ---- */
+
+/* {key, type, title?, description?, inputSchema?, ui?} of one way to connect. */
+static void add_option(struct arena *a, struct array_builder *list, const char *key,
+                       const struct value *option) {
+    static const char *const copied[] = {"title", "description", "inputSchema", "ui"};
+    const char *type = value_get_string(option, "type", NULL);
+    struct object_builder b;
+
+    if (!type)
+        return;
+    object_begin(&b, a, 6);
+    object_set_string(&b, "key", key);
+    object_set_string(&b, "type", type);
+    for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
+        if (!value_is_nullish(value_get(option, copied[i])))
+            object_set(&b, copied[i], value_get(option, copied[i]));
+    array_push(list, object_end(&b));
+}
+
+static int render_options(struct model_view *v, const struct value *doc,
+                          struct object_builder *out, struct status *st) {
+    struct arena *a = model_view_arena(v);
+    const struct value *connector, *options;
+    struct array_builder list;
+    struct connector version;
+    int rc = find_connector(v, doc, &connector, st);
+
+    if (rc == 0)
+        rc = load_version(v, doc, connector, &version, st);
+    if (rc)
+        return rc < 0 ? -1 : 0;
+    options = value_get(version.doc, "options");
+    array_begin(&list, a, 4);
+    for (VALUE_EACH_MEMBER(m, options)) {
+        const struct value *config =
+            value_get_len(value_get(doc, "optionsConfig"), m->key, m->key_len);
+        const struct value *option = connector_option(a, version.doc, m->key);
+        if (option && !value_get_bool(config, "disabled", false))
+            add_option(a, &list, m->key, option);
+    }
+    if (!value_members_count(options))
+        add_option(a, &list, "", version.doc);
+    object_set(out, "authOptions", array_end(&list));
+    return 0;
+}
+
+static int render(struct model_view *v, const struct value *doc,
+                  struct object_builder *out, unsigned flags, struct status *st) {
+    if (flags & MODEL_RENDER_JOINS &&
+        model_render_connection(v, value_get_string(doc, "id", ""), out, st) < 0)
+        return -1;
+    return flags & MODEL_RENDER_DETAILS ? render_options(v, doc, out, st) : 0;
 }
 
 const struct element_domain integration_domain = {
@@ -192,4 +262,5 @@ const struct element_domain integration_domain = {
     .check = check,
     .derive = derive,
     .inspect = inspect,
+    .render = render,
 };

@@ -134,9 +134,9 @@ struct element_domain {
     /* Adds members that are computed whenever it is served, also in joins. */
     int (*serve)(struct model_view *v, const struct value *doc,
                  struct object_builder *out, struct status *st);
-    /* The same, but only where the element itself is asked for. */
+    /* The same, but only where the element itself is asked for; flags of model_render. */
     int (*render)(struct model_view *v, const struct value *doc,
-                  struct object_builder *out, struct status *st);
+                  struct object_builder *out, unsigned flags, struct status *st);
 };
 
 struct element_type {

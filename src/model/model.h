@@ -18,6 +18,7 @@
 struct caller;
 struct deps;
 struct model_view;
+struct object_builder;
 
 /*
  * caller NULL: the server itself, which may see and do everything in the workspace.
@@ -205,6 +206,12 @@ enum {
 };
 int model_render(struct model_view *v, enum element_id type, const struct value *doc,
                  unsigned flags, const struct value **ret_out, struct status *st);
+/*
+ * For the integration's `render`: adds `connection`, the default connection that the
+ * caller's customer has of the integration, when there is one.
+ */
+int model_render_connection(struct model_view *v, const char *integration_id,
+                            struct object_builder *out, struct status *st);
 /* The portable form: export fields, references as ...Uuid. */
 int model_export_element(struct model_view *v, enum element_id type,
                          const struct value *doc, const struct value **ret_out,

@@ -33,6 +33,8 @@ struct model_view {
     struct model_map by_slot; /* "<type>/<slot>" -> entry, live only */
     struct model_map others;  /* "<collection>/<id>" -> document */
     struct model_entry *all, **all_tail;
+    const struct value
+        *connections; /* live ones of the caller's customer; NULL: not read */
     bool complete; /* every live universal and integration-level element is in the view */
     struct model_entry *queue[MODEL_RANKS];
 };

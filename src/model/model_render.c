@@ -106,6 +106,36 @@ static int render_joins(struct model_view *v, const struct element_type *t,
     return parent ? join_element(v, t->parent_type, parent, t->parent_join, b, st) : 0;
 }
 
+/* Lists show many integrations: the customer's connections are read once. */
+static int load_connections(struct model_view *v, struct status *st) {
+    struct arena *a = v->arena;
+    struct store_query q = {
+        .where = store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
+                           store_eq_text(a, "userId", v->caller->customer_id),
+                           store_cmp(a, STORE_ABSENT, "archivedAt", NULL), NULL),
+        .sort = {{"id", false}}};
+    struct store_page page = {.items = &value_empty_array};
+
+    if (store_list(v->deps->store, a, C_CONNECTIONS, &q, &page, st) < 0)
+        return -1;
+    v->connections = page.items;
+    return 0;
+}
+
+int model_render_connection(struct model_view *v, const char *integration_id,
+                            struct object_builder *out, struct status *st) {
+    if (!v->caller || !v->caller->customer_id)
+        return 0;
+    if (!v->connections && load_connections(v, st) < 0)
+        return -1;
+    for (VALUE_EACH_ITEM(c, v->connections))
+        if (value_equals_text(value_get(c, "integrationId"), integration_id)) {
+            object_set(out, "connection", base_shape(v->arena, c));
+            break;
+        }
+    return 0;
+}
+
 /* [{element, integration}] of a universal element. */
 static int add_applied(struct model_view *v, struct model_entry *e, void *ctx,
                        struct status *st) {
@@ -184,7 +214,7 @@ int model_render(struct model_view *v, enum element_id type, const struct value 
         return -1;
     if (t->domain->serve && t->domain->serve(v, doc, &b, st) < 0)
         return -1;
-    if (t->domain->render && t->domain->render(v, doc, &b, st) < 0)
+    if (t->domain->render && t->domain->render(v, doc, &b, flags, st) < 0)
         return -1;
     *ret_out = object_end(&b);
     return 0;

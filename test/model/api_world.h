@@ -162,7 +162,9 @@ static inline void insert(struct world *w, enum collection c, const char *doc) {
 static inline const struct value *with_connections(struct world *w) {
     const struct value *integration;
 
-    insert(w, C_CONNECTORS, "{'id':'con1','workspaceId':'ws1','key':'crm','name':'CRM'}");
+    insert(
+        w, C_CONNECTORS,
+        "{'id':'0000000000000000000c0001','workspaceId':'ws1','key':'crm','name':'CRM'}");
     insert(w, C_CUSTOMERS,
            "{'id':'cu1','workspaceId':'ws1','internalId':'u1','name':'U1',"
            "'credentials':'sealed'}");

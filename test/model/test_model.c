@@ -121,11 +121,12 @@ change(struct world *w, enum element_id type, const struct value *doc,
     assert_string_equal(value_get_string(doc, key, "(absent)"), text)
 
 static const struct value *with_integration(struct world *w) {
-    add_connector(w, "{\"id\":\"con1\",\"workspaceId\":\"ws1\",\"key\":\"crm\","
-                     "\"name\":\"CRM\",\"type\":\"client-credentials\"}");
+    add_connector(
+        w, "{\"id\":\"0000000000000000000c0001\",\"workspaceId\":\"ws1\",\"key\":\"crm\","
+           "\"name\":\"CRM\",\"type\":\"client-credentials\"}");
     return create(w, EL_INTEGRATION,
                   "{\"key\":\"crm\",\"name\":\"CRM\","
-                  "\"connectorId\":\"con1\"}");
+                  "\"connectorId\":\"0000000000000000000c0001\"}");
 }
 
 static const struct value *add_connection(struct world *w, const char *id,
@@ -377,8 +378,9 @@ static void a_key_of_several_integrations_must_be_qualified(void **state) {
     struct model_selector bare = {.text = "a"}, qualified = {.text = "hr.a"};
 
     with_integration(w);
-    create(w, EL_INTEGRATION,
-           "{\"key\":\"hr\",\"name\":\"HR\",\"connectorId\":\"con1\"}");
+    create(
+        w, EL_INTEGRATION,
+        "{\"key\":\"hr\",\"name\":\"HR\",\"connectorId\":\"0000000000000000000c0001\"}");
     create(w, EL_ACTION, "{\"key\":\"a\",\"name\":\"A\",\"integrationKey\":\"crm\"}");
     must(w, model_resolve(view(w), EL_ACTION, &bare, &doc, &w->st));
     create(w, EL_ACTION, "{\"key\":\"a\",\"name\":\"A\",\"integrationKey\":\"hr\"}");
@@ -401,8 +403,10 @@ static const struct value *first_error(const struct value *doc) {
 
 static void a_missing_connector_spreads_and_its_arrival_heals(void **state) {
     struct world *w = *state;
-    const struct value *integration = create(
-        w, EL_INTEGRATION, "{\"key\":\"crm\",\"name\":\"CRM\",\"connectorId\":\"con1\"}");
+    const struct value *integration =
+        create(w, EL_INTEGRATION,
+               "{\"key\":\"crm\",\"name\":\"CRM\",\"connectorId\":"
+               "\"0000000000000000000c0001\"}");
     const struct value *action =
         create(w, EL_ACTION,
                "{\"key\":\"a\",\"name\":\"A\",\"type\":\"http-request\","
@@ -410,17 +414,20 @@ static void a_missing_connector_spreads_and_its_arrival_heals(void **state) {
 
     assert_text(integration, "state", "CONFIGURATION_ERROR");
     assert_text(first_error(integration), "type", "configuration");
-    assert_non_null(
-        strstr(value_get_string(first_error(integration), "message", ""), "con1"));
+    assert_non_null(strstr(value_get_string(first_error(integration), "message", ""),
+                           "0000000000000000000c0001"));
     assert_text(action, "state", "CONFIGURATION_ERROR");
     assert_text(first_error(action), "type", "dependency_error");
     assert_string_equal(value_text(value_path(first_error(action), "data",
                                               "workspaceElementReference", "id", NULL)),
                         value_get_string(integration, "id", ""));
 
-    add_connector(w, "{\"id\":\"con1\",\"workspaceId\":\"ws1\",\"key\":\"crm\"}");
+    add_connector(
+        w,
+        "{\"id\":\"0000000000000000000c0001\",\"workspaceId\":\"ws1\",\"key\":\"crm\"}");
     struct model_view *v = view(w);
-    must(w, model_connector_changed(v, json(w, "{\"id\":\"con1\"}"), &w->st));
+    must(w, model_connector_changed(v, json(w, "{\"id\":\"0000000000000000000c0001\"}"),
+                                    &w->st));
     must(w, model_commit(v, &w->st));
     assert_text(read_back(w, EL_INTEGRATION, integration), "state", "READY");
     assert_text(read_back(w, EL_ACTION, action), "state", "READY");
@@ -470,9 +477,11 @@ static void required_parameters_that_lack_are_an_error(void **state) {
     struct world *w = *state;
     const struct value *doc;
 
-    add_connector(w, "{\"id\":\"con1\",\"workspaceId\":\"ws1\",\"parametersSchema\":"
+    add_connector(w, "{\"id\":\"0000000000000000000c0001\",\"workspaceId\":\"ws1\","
+                     "\"parametersSchema\":"
                      "{\"type\":\"object\",\"required\":[\"clientId\"]}}");
-    doc = create(w, EL_INTEGRATION, "{\"name\":\"CRM\",\"connectorId\":\"con1\"}");
+    doc = create(w, EL_INTEGRATION,
+                 "{\"name\":\"CRM\",\"connectorId\":\"0000000000000000000c0001\"}");
     assert_true(value_get_bool(doc, "hasMissingParameters", false));
     assert_text(doc, "state", "CONFIGURATION_ERROR");
     doc = update(w, EL_INTEGRATION, doc, "{\"parameters\":{\"clientId\":\"x\"}}",

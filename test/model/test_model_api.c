@@ -2,6 +2,8 @@
  * The element routes: both address families, lists and pages, instances, who may do what.
  */
 #include "api_world.h"
+#include "data/data.h"
+#include "integration/integration.h"
 
 static void plural_and_singular_addresses_reach_the_same_element(void **state) {
     struct world *w = *state;
@@ -280,6 +282,67 @@ static void clones_and_exports_are_independent(void **state) {
     assert_false(value_has(out, "state"));
 }
 
+static void links_lead_both_ways_and_repeat_harmlessly(void **state) {
+    static const char table[] =
+        "/data-link-table-instance/links?dataLinkTableKey=contacts&connectionId=conn1";
+    struct world *w = *state;
+    const struct value *link, *page;
+
+    data_routes(w->router);
+    with_connections(w);
+    expect(w, 201, "POST", "/data-link-tables", "{'key':'contacts','name':'Contacts'}");
+    expect_as(w, &w->customer, 404, "GET", table, NULL);
+    for (int i = 0; i < 2; i++)
+        link = expect_as(w, &w->customer, 201, "POST", table,
+                         "{'externalRecordId':'e1','appRecordId':'a1'}");
+    assert_text(link, "direction", "both");
+    expect_as(w, &w->customer, 201, "POST", table,
+              "{'externalRecordId':'e2','appRecordId':'a2','direction':'import'}");
+    assert_int_equal(count(expect_as(w, &w->customer, 200, "GET", table, NULL)), 3);
+    page = expect_as(w, &w->customer, 200, "GET",
+                     path_to(w, "%s&direction=import&externalRecordId=e2", table), NULL);
+    assert_int_equal(count(page), 1);
+    link = value_at(value_get(page, "items"), 0);
+    assert_text(link, "appRecordId", "a2");
+    assert_int_equal(link->len, 5);
+    const char *by_table = path_to(w, "/data-links?dataLinkTableInstanceId=%s",
+                                   value_get_string(link, "dataLinkTableInstanceId", ""));
+    assert_int_equal(count(expect(w, 200, "GET", by_table, NULL)), 3);
+    struct caller stranger = {.workspace_id = WS, .customer_id = "cu2"};
+    assert_int_equal(count(expect_as(w, &stranger, 200, "GET", by_table, NULL)), 0);
+    expect_as(w, &stranger, 404, "DELETE", path_to(w, "/data-links/%s", id_of(link)),
+              NULL);
+    expect_as(w, &w->customer, 200, "DELETE", path_to(w, "/data-links/%s", id_of(link)),
+              NULL);
+    expect_as(w, &w->customer, 200, "DELETE", table,
+              "{'externalRecordId':'e1','appRecordId':'a1','direction':'export'}");
+    assert_int_equal(count(expect_as(w, &w->customer, 200, "GET", table, NULL)), 1);
+    expect_as(w, &w->customer, 400, "POST", table, "{'externalRecordId':1}");
+    expect_as(w, &w->customer, 400, "POST", table,
+              "{'externalRecordId':'e','appRecordId':'a','direction':'up'}");
+}
+
+static void integrations_show_the_callers_connection_and_hide_parameters(void **state) {
+    struct world *w = *state;
+    const struct value *doc;
+
+    integration_routes(w->router);
+    with_connections(w);
+    expect(w, 200, "PUT", "/integrations/crm/parameters", "{'clientId':'x'}");
+    assert_text(expect(w, 200, "GET", "/integrations/crm/parameters", NULL), "clientId",
+                "x");
+    expect_as(w, &w->customer, 403, "GET", "/integrations/crm/parameters", NULL);
+    doc = expect_as(w, &w->customer, 200, "GET", "/integrations/crm", NULL);
+    assert_text(value_get(doc, "connection"), "id", "conn1");
+    assert_false(value_has(doc, "parameters"));
+    doc = expect_as(w, &w->customer, 200, "GET", "/integrations", NULL);
+    assert_text(value_get(value_at(value_get(doc, "items"), 0), "connection"), "id",
+                "conn1");
+    doc = expect(w, 200, "GET", "/integrations/crm", NULL);
+    assert_false(value_has(doc, "connection"));
+    assert_text(value_get(doc, "parameters"), "clientId", "x");
+}
+
 /* Selectors that mean mischief: an error of the contract, never a crash or a 5xx. */
 static void hostile_selectors_are_answered(void **state) {
     static const char *const evil[] = {
@@ -369,6 +432,8 @@ int main(void) {
         T(customers_reach_neither_shared_elements_nor_other_customers),
         T(customer_level_schemas_and_subscriptions_work),
         T(clones_and_exports_are_independent),
+        T(links_lead_both_ways_and_repeat_harmlessly),
+        T(integrations_show_the_callers_connection_and_hide_parameters),
         T(hostile_selectors_are_answered),
     };
 

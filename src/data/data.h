@@ -1,0 +1,28 @@
+/*
+ * data.h - data links: pairs of an external and a host application's record.
+ */
+#ifndef DATA_DATA_H
+#define DATA_DATA_H
+
+struct arena;
+struct deps;
+struct http_router;
+struct status;
+struct value;
+
+/*
+ * Links two records in a table instance; "both" makes one link per direction. Repeating
+ * is harmless. direction: "import", "export" or "both". ret_link: the link, of the first
+ * direction for "both".
+ */
+int data_link_create(const struct deps *deps, struct arena *a, const struct value *table,
+                     const char *external_id, const char *app_id, const char *direction,
+                     const struct value **ret_link, struct status *st);
+/* Removes the links of the pair for good, in the direction (NULL or "both": all). */
+int data_link_delete(const struct deps *deps, struct arena *a, const struct value *table,
+                     const char *external_id, const char *app_id, const char *direction,
+                     struct status *st);
+
+void data_routes(struct http_router *r);
+
+#endif
