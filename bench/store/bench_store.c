@@ -310,11 +310,21 @@ int main(int argc, char **argv) {
     struct store *s, *cached;
     struct status st;
     long before = resident_kb();
+    double start;
 
     st_init(&st, a);
     snprintf(dir, sizeof(dir), "%s/bench-store-XXXXXX", argc > 1 ? argv[1] : "/tmp");
+    start = now_s();
     if (!mkdtemp(dir) || store_open_sqlite(dir, &s, &st) != 0)
         die("open", st.message ? st.message : dir);
+    printf("making a new store, ms                             %9.1f\n",
+           (now_s() - start) * 1e3);
+    store_close(&s);
+    start = now_s();
+    if (store_open_sqlite(dir, &s, &st) != 0)
+        die("open", st.message);
+    printf("opening it, ms                                     %9.1f\n",
+           (now_s() - start) * 1e3);
     printf("memory of an open, new store, kB                   %9ld\n",
            resident_kb() - before);
     measure_commits(s);

@@ -3,9 +3,11 @@
  * damage, changed rules, two processes.
  */
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -231,6 +233,62 @@ static void changed_rules_rebuild_the_table(void **state) {
                      0);
 }
 
+/* The limit on file size stands in for a full disk. */
+static int fill_disk(void) {
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    struct store *s = open_again();
+    struct stat log;
+    const struct value *doc;
+    char filler[4000];
+    int i, n = 0;
+
+    memset(filler, 'x', sizeof(filler));
+    signal(SIGXFSZ, SIG_IGN);
+    if (stat(arena_printf(arena, "%s-wal", path), &log) != 0)
+        return 6;
+    limit.rlim_cur = (rlim_t)log.st_size + 300 * 1024;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    for (i = 0; i < 1000 && n == i; i++) {
+        doc = value_obj(arena, "id", value_stringf(arena, "%d", i), "v",
+                        value_string_len(arena, filler, sizeof(filler)), NULL);
+        n += store_insert(s, C_LEASES, doc, &st) == 0;
+    }
+    if (n == 0 || n == 1000 || !st.key || strcmp(st.key, "unavailable") != 0)
+        return 1;
+    st_clear(&st);
+    if (store_get(s, arena, C_LEASES, "0", &doc, &st) != 0)
+        return 2;
+    if (store_get(s, arena, C_LEASES, arena_printf(arena, "%d", n), &doc, &st) != 1)
+        return 3; /* the failed write must not be there */
+    limit.rlim_cur = RLIM_INFINITY;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    for (i = n; i < n + 100; i++) {
+        doc = value_obj(arena, "id", value_stringf(arena, "%d", i), NULL);
+        if (store_insert(s, C_LEASES, doc, &st) != 0)
+            return 4;
+    }
+    store_close(&s);
+    s = open_again();
+    if (!s || store_get(s, arena, C_LEASES, arena_printf(arena, "%d", n - 1), &doc, &st))
+        return 5;
+    store_close(&s);
+    return 0;
+}
+
+static void a_full_disk_fails_writes_and_passes(void **state) {
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0)
+        _exit(fill_disk());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(sql_number("SELECT count(*) FROM pragma_integrity_check WHERE "
+                                "integrity_check<>'ok'"),
+                     0);
+}
+
 enum { EACH = 150 };
 
 /* Both processes claim and count on one file. */
@@ -291,6 +349,7 @@ int main(void) {
         TEST(damage_inside_is_an_error_not_an_answer),
         TEST(a_missing_directory_is_a_clear_error),
         TEST(changed_rules_rebuild_the_table),
+        TEST(a_full_disk_fails_writes_and_passes),
         TEST(two_processes_share_one_file),
     };
     int failed = cmocka_run_group_tests_name("file", tests, NULL, NULL);
