@@ -147,6 +147,7 @@ static int credentials_from_input(struct connection_session *s, struct status *s
         return st_fail(st, ST_CONFIGURATION, NULL,
                        "getCredentialsFromConnectionParameters must give an object");
     x->credentials = credentials;
+    x->client = NULL; /* made without them */
     return 0;
 }
 

@@ -329,6 +329,15 @@ static void log_call(struct connection_session *s, struct request *rq, const cha
                   NULL));
 }
 
+/* The head alone decides: the body is not ours to read. */
+static bool is_expired(struct request *rq, struct connection_session *s, int status) {
+    const struct value *code = value_number(rq->arena, status);
+
+    return status >= 400 &&
+           external_is_expired(&s->external, value_obj(rq->arena, "status", code,
+                                                       "statusCode", code, NULL));
+}
+
 int connection_proxy(struct request *rq, struct reply *rp, struct status *st) {
     int64_t start = clock_monotonic_ms(rq->deps->clock);
     const char *content_type = NULL;
@@ -341,7 +350,7 @@ int connection_proxy(struct request *rq, struct reply *rp, struct status *st) {
         call_start(rq, &call, &c, st) < 0)
         return -1;
     st_init(&refresh, rq->arena);
-    if (c->status == 401 && connection_renew(&s, &refresh) == 0) {
+    if (is_expired(rq, &s, c->status) && connection_renew(&s, &refresh) == 0) {
         s.external.client = NULL; /* made of the old credentials */
         call_free(c);
         if (build_call(rq, &s, &call, st) < 0 || call_start(rq, &call, &c, st) < 0)

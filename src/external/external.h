@@ -91,6 +91,11 @@ int external_request(struct external_session *s, const struct value *request,
                      bool allow_error_status, const struct value **ret_response,
                      struct status *st);
 /*
+ * Does an answer mean that the credentials have ended? response: {status, statusCode,
+ * headers, data?}; asked by callers that pass answers on unread.
+ */
+bool external_is_expired(struct external_session *s, const struct value *response);
+/*
  * Sends {uri, method?, headers?, query?, body? (or data?)} without any connection:
  * `reach` is decided by the caller (an address of a user: public). base: base address for
  * a relative uri, or NULL.

@@ -124,3 +124,16 @@ int external_interpret(struct external_session *s, const struct external_wire *w
         return 0;
     return default_error(s, w, response, status, st);
 }
+
+bool external_is_expired(struct external_session *s, const struct value *response) {
+    static const struct external_wire nothing = {.method = "GET", .url = ""};
+    const struct value *client, *data;
+    struct status st;
+
+    st_init(&st, s->arena);
+    if (external_client(s, &client, &st) < 0)
+        return false;
+    return external_interpret(s, &nothing, value_get(client, "responseHandlers"),
+                              response, false, &data, &st) < 0 &&
+           st.key && strcmp(st.key, "access_token_expired") == 0;
+}

@@ -8,6 +8,7 @@
 #include "http/http_server.h"
 #include "model/model_routes.h"
 #include "service_priv.h"
+#include "workspace/workspace_transfer.h"
 
 void service_api_routes(struct http_router *r) {
     auth_routes(r);
@@ -15,4 +16,5 @@ void service_api_routes(struct http_router *r) {
     connector_routes(r);
     connection_routes(r);
     action_run_routes(r);
+    workspace_routes(r);
 }

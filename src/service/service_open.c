@@ -22,6 +22,7 @@
 #include "connector/connector.h"
 #include "crypto/crypto_seal.h"
 #include "http/http_client.h"
+#include "journal/journal.h"
 #include "service_priv.h"
 #include "store/store.h"
 
@@ -125,6 +126,7 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
     *ret_exit = EX_TEMPFAIL;
     if (open_store(s, st) < 0 || open_blob(s, st) < 0 || open_http(s, st) < 0)
         return -1;
+    s->deps.journal = journal_new(s->deps.store, s->deps.blob, 0);
     s->deps.connectors = connector_cache_new(CONNECTOR_CACHE_BYTES);
     s->deps.connection_locks = connection_locks_new();
     s->deps.sealer =
@@ -148,6 +150,7 @@ void service_close(struct service *s) {
         connector_cache_free(&s->deps.connectors);
     if (s->deps.http)
         http_client_close(&s->deps.http);
+    journal_free(&s->deps.journal); /* writes what waits */
     if (s->deps.blob)
         blob_close(&s->deps.blob);
     if (s->deps.store)

@@ -193,7 +193,7 @@ test('operations run without an action, and are listed', async () => {
     const { output, executionLogs } = await customer
         .connection(connection.id)
         .operation('list-records')
-        .run({ collection: 'tasks' });
+        .run({ input: { collection: 'tasks' } });
     assert.equal(output.records.length, 1);
     assert.equal(executionLogs[0].type, 'api-request');
     const specs = await customer.integration('pocketbase').getOperations();
