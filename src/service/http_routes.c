@@ -5,7 +5,10 @@
 #include "auth/auth.h"
 #include "connection/connection.h"
 #include "connector/connector.h"
+#include "data/data.h"
+#include "event/event.h"
 #include "http/http_server.h"
+#include "integration/integration.h"
 #include "model/model_routes.h"
 #include "service_priv.h"
 #include "workspace/workspace_transfer.h"
@@ -17,4 +20,7 @@ void service_api_routes(struct http_router *r) {
     connection_routes(r);
     action_run_routes(r);
     workspace_routes(r);
+    integration_routes(r);
+    data_routes(r);
+    event_routes(r);
 }
