@@ -12,13 +12,15 @@ int service_bootstrap(struct service *s, const char **ret_line, struct status *s
 
     if (auth_bootstrap(&s->deps, a, NULL, &b, st) < 0)
         return -1;
-    *ret_line = value_encode_arena(
-                    a,
-                    value_obj(a, "workspaceKey", value_string(a, b.workspace_key),
-                              "workspaceSecret", value_string(a, b.workspace_secret),
-                              "adminEmail", value_string(a, b.admin_email), "adminUri",
-                              value_string(a, b.admin_uri), NULL),
-                    VALUE_ENCODE_COMPACT)
-                    .data;
+    *ret_line =
+        value_encode_arena(
+            a,
+            value_obj(a, "workspaceKey", value_string(a, b.workspace_key),
+                      "workspaceSecret", value_string(a, b.workspace_secret),
+                      "adminEmail", value_string(a, b.admin_email), "adminUri",
+                      value_string(a, b.admin_uri), "adminToken",
+                      b.admin_token ? value_string(a, b.admin_token) : NULL, NULL),
+            VALUE_ENCODE_COMPACT)
+            .data;
     return 0;
 }
