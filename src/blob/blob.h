@@ -34,6 +34,8 @@ struct blob_info {
     const char *content_type; /* or NULL */
 };
 
+/* "tmp", "connectors", "static": in paths and addresses. */
+const char *blob_bucket_name(enum blob_bucket bucket);
 bool blob_key_valid(const char *key);
 
 int blob_put(struct blob *b, enum blob_bucket bucket, const char *key, struct bytes body,

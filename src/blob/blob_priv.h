@@ -43,7 +43,6 @@ enum {
     BLOB_TTL_MAX_S = 604800, /* seven days, the longest that object stores sign */
 };
 
-const char *blob_bucket_name(enum blob_bucket bucket);
 /* The key with everything but letters, digits, "-._~" and '/' as %XX. */
 const char *blob_key_encode(struct arena *a, const char *key);
 

@@ -7,6 +7,7 @@
 #include "connector/connector.h"
 #include "data/data.h"
 #include "event/event.h"
+#include "file/file.h"
 #include "http/http_server.h"
 #include "integration/integration.h"
 #include "model/model_routes.h"
@@ -23,4 +24,5 @@ void service_api_routes(struct http_router *r) {
     integration_routes(r);
     data_routes(r);
     event_routes(r);
+    file_routes(r);
 }
