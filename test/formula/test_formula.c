@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -289,6 +290,56 @@ static void a_compiled_formula_can_be_evaluated_again_and_again(void **state) {
     arena_free(&a);
 }
 
+struct shared {
+    const struct formula *formula;
+    const struct value *record;
+    int wrong;
+};
+
+static void *evaluate_often(void *arg) {
+    struct shared *x = arg;
+    struct arena *a = arena_new(0);
+    const struct formula_run run = {.variables = x->record};
+    const struct value *result;
+    struct status st;
+
+    for (int i = 0; i < 500; i++) {
+        st_init(&st, a);
+        if (formula_resolve(x->formula, a, &run, &result, &st) < 0 ||
+            strcmp(print(a, result), "[\"1 R\",true,[{\"i\":0},{\"i\":1}]]") != 0)
+            __atomic_add_fetch(&x->wrong, 1, __ATOMIC_RELAXED);
+        arena_reset(a);
+    }
+    arena_free(&a);
+    return NULL;
+}
+
+static void threads_share_a_compiled_formula(void **state) {
+    struct arena *a = arena_new(0);
+    struct shared x = {.record = parse(a, variables)};
+    pthread_t threads[4];
+    struct status st;
+
+    (void)state;
+    st_init(&st, a);
+    assert_int_equal(
+        formula_compile(
+            a,
+            parse(a,
+                  "[{\"$tpl\":{\"template\":\"{a} {x.}\",\"values\":{\"a\":{\"$var\":"
+                  "\"a\"},\"x.\":\"R\"}}},{\"$eval\":{\"$var\":\"s\"},\"contains\":"
+                  "\"HE\"},{\"$iterate\":{\"source\":{\"$var\":\"arr\"},\"item\":{\"i\":"
+                  "{\"$var\":\"index\"}}}}]"),
+            &x.formula, &st),
+        0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, evaluate_often, &x), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(x.wrong, 0);
+    arena_free(&a);
+}
+
 static void collect(void *ctx, const char *place, const struct value *formula,
                     const struct value *result) {
     struct buf *b = ctx;
@@ -334,6 +385,7 @@ int main(void) {
         cmocka_unit_test(links_are_asked_for_and_their_absence_vanishes),
         cmocka_unit_test(errors_of_look_ups_end_the_evaluation_unchanged),
         cmocka_unit_test(a_compiled_formula_can_be_evaluated_again_and_again),
+        cmocka_unit_test(threads_share_a_compiled_formula),
         cmocka_unit_test(a_trace_tells_every_formula_inner_ones_first),
     };
 

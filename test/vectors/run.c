@@ -18,6 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -29,7 +32,7 @@ static const struct vector_adapter *const tables[] = {
     vector_adapters_schema,
 };
 
-enum { MAX_SHOWN = 4000 };
+enum { MAX_SHOWN = 4000, MAX_SECONDS = 20 };
 
 static vector_fn *find_adapter(const char *fn) {
     for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++)
@@ -288,7 +291,8 @@ static bool check_outcome(struct arena *a, const struct value *v,
 
     if (agrees(a, v, got))
         return true;
-    expected = value_has(v, "error") ? &value_undefined : decode(a, value_get(v, "result"));
+    expected =
+        value_has(v, "error") ? &value_undefined : decode(a, value_get(v, "result"));
     report(v, got,
            !value_has(v, "error") && got->rc == 0 && same(expected, got->result, false)
                ? ": equal but for key order"
@@ -338,10 +342,12 @@ static bool answer_vector(struct arena *a, const struct value *v) {
 
 /* ---- files ---- */
 
+/* Shared between the process that counts and the one that calls. */
 struct tally {
     const char *only;
     const char *deviations; /* text of the list, or NULL */
     bool (*each)(struct arena *a, const struct value *v);
+    size_t line; /* of the file: the one that is called now */
     size_t passed, failed, deviating;
 };
 
@@ -410,34 +416,77 @@ static void run_line(struct tally *t, struct arena *a, const char *where,
     }
 }
 
+/* Calls the lines after the first t->line ones. */
 static void run_stream(struct tally *t, FILE *f, const char *name) {
     struct arena *a = arena_new(0);
+    size_t cap = 0, skip = t->line;
     char *line = NULL;
-    size_t cap = 0;
     ssize_t len;
 
     while ((len = getline(&line, &cap, f)) > 0) {
+        if (skip > 0) {
+            skip--;
+            continue;
+        }
+        t->line++;
         if (line[len - 1] == '\n')
             len--;
+        alarm(MAX_SECONDS);
         if (len > 0)
             run_line(t, a, name, line, (size_t)len);
         arena_reset(a);
     }
+    alarm(0);
     free(line);
     arena_free(&a);
 }
 
-static int run_files(struct tally *t, char **names) {
-    for (; *names; names++) {
-        FILE *f = fopen(*names, "r");
+/*
+ * Runs a file in a process of its own, so that a crash or a hang is one failed
+ * vector: the next process goes on behind it. 0, or 2 when it cannot be read.
+ */
+static int run_file(struct tally *t, const char *name) {
+    int end;
+
+    t->line = 0;
+    do {
+        pid_t child;
+        FILE *f = fopen(name, "r");
 
         if (!f) {
-            fprintf(stderr, "%s: %s\n", *names, strerror(errno));
+            fprintf(stderr, "%s: %s\n", name, strerror(errno));
             return 2;
         }
-        run_stream(t, f, *names);
+        fflush(stdout);
+        child = fork();
+        if (child == 0) {
+            run_stream(t, f, name);
+            fflush(stdout);
+            _exit(0);
+        }
         fclose(f);
-    }
+        if (child < 0 || waitpid(child, &end, 0) < 0)
+            return 2;
+        if (WIFSIGNALED(end)) {
+            printf("%s:%zu: ended by signal %d\n", name, t->line, WTERMSIG(end));
+            t->failed++;
+        }
+    } while (WIFSIGNALED(end));
+    return 0;
+}
+
+static int run_files(const char *only, const char *deviations, char **names) {
+    struct tally *t =
+        mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (t == MAP_FAILED)
+        return 2;
+    t->only = only;
+    t->deviations = deviations;
+    t->each = check_vector;
+    for (; *names; names++)
+        if (run_file(t, *names) != 0)
+            return 2;
     printf("%zu passed, %zu failed", t->passed, t->failed);
     if (t->deviating)
         printf(", %zu deviate as listed", t->deviating);
@@ -446,26 +495,29 @@ static int run_files(struct tally *t, char **names) {
 }
 
 int main(int argc, char **argv) {
-    struct tally t = {.each = check_vector};
+    const char *only = NULL, *deviations = NULL;
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a crash must not lose what was found */
     if (argc == 2 && strcmp(argv[1], "--answer") == 0) {
-        t.each = answer_vector;
+        struct tally t = {.each = answer_vector};
+
         run_stream(&t, stdin, "stdin");
         return 0;
     }
     argv++;
     while (argv[0] && argv[1]) {
         if (strcmp(argv[0], "--only") == 0)
-            t.only = argv[1];
+            only = argv[1];
         else if (strcmp(argv[0], "--deviations") == 0)
-            t.deviations = read_list(argv[1]);
+            deviations = read_list(argv[1]);
         else
             break;
         argv += 2;
     }
     if (!*argv) {
-        fprintf(stderr, "usage: run [--only FN] [--deviations LIST] FILE.jsonl ... | --answer\n");
+        fprintf(stderr,
+                "usage: run [--only FN] [--deviations LIST] FILE.jsonl ... | --answer\n");
         return 2;
     }
-    return run_files(&t, argv);
+    return run_files(only, deviations, argv);
 }
