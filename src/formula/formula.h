@@ -62,6 +62,10 @@ struct formula_run {
     const struct value *schema; /* of the result; reaches $lookup requests */
     const struct formula_lookups *lookups;
     const struct formula_limits *limits;
+    /* Milliseconds since 1970 for what asks the time ($now of JSONata); NULL: the
+     * system's. */
+    double (*now_ms)(void *ctx);
+    void *now_ctx;
     /* Called after each formula, inner ones first. place: locator text that lends
      * until the call returns. */
     void (*trace)(void *ctx, const char *place, const struct value *formula,

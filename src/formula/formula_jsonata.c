@@ -35,6 +35,12 @@ static bool expired(void *ctx) {
     return formula_now_ms() > e->deadline_ms;
 }
 
+static double now(void *ctx) {
+    const struct formula_eval *e = ctx;
+
+    return e->run->now_ms(e->run->now_ctx);
+}
+
 static bool passed_a_bound(const struct status *st) {
     return st->data && value_equals_text(value_get(st->data, "code"), "U1001");
 }
@@ -46,6 +52,7 @@ static int evaluate(struct formula_eval *e, const struct formula_node *n,
         .max_steps = (size_t)(e->max_steps - e->steps + 1),
         .max_bytes = e->max_bytes,
         .expired = expired,
+        .now_ms = e->run->now_ms ? now : NULL,
         .ctx = e,
     };
     const struct value *result;

@@ -275,8 +275,11 @@ int jsonata_to_string(struct ev *ev, struct value v, bool pretty, struct value *
     if (v.type == VALUE_NUMBER) {
         if (!isfinite(v.number))
             return jsonata_fail_value(ev, "D3001", v);
-        *out = jsonata_text(ev, number,
-                            value_format_number(fifteen_digits(v.number), number));
+        v.number = fifteen_digits(v.number); /* the largest become infinite */
+        if (!isfinite(v.number))
+            *out = jsonata_text(ev, "null", 4);
+        else
+            *out = jsonata_text(ev, number, value_format_number(v.number, number));
         return 0;
     }
     if (shown(ev, unwrapped(v), &v) < 0)

@@ -173,12 +173,23 @@ ADAPTER(get_icon_uri_for_locator) {
 
 /* ---- formulas ---- */
 
+/* The day of the recording: a time without a date means that day. */
+static double recorded_ms(void *ctx) {
+    (void)ctx;
+    return 1795392000000; /* 2026-11-23 */
+}
+
 ADAPTER(build_value) {
-    return formula_build_value(a, ARG(0), ARG(1), ret, st);
+    const struct formula_run run = {.variables = ARG(1), .now_ms = recorded_ms};
+    const struct formula *f;
+
+    if (formula_compile(a, ARG(0), &f, st) < 0)
+        return -1;
+    return formula_build(f, a, &run, ret, st);
 }
 
 ADAPTER(build_data) {
-    const struct formula_run run = {.variables = ARG(1)};
+    const struct formula_run run = {.variables = ARG(1), .now_ms = recorded_ms};
     const struct formula *f;
 
     if (formula_compile(a, ARG(0), &f, st) < 0)
@@ -272,7 +283,8 @@ ADAPTER(resolve_formulas) {
     };
     const struct formula_run run = {.variables = value_get(ARG(1), "variables"),
                                     .schema = value_get(ARG(1), "schema"),
-                                    .lookups = &lookups};
+                                    .lookups = &lookups,
+                                    .now_ms = recorded_ms};
 
     return formula_resolve_value(a, ARG(0), &run, ret, st);
 }
