@@ -14,7 +14,7 @@
 #include "service_priv.h"
 #include "workspace/workspace_transfer.h"
 
-void service_api_routes(struct http_router *r) {
+void service_api_routes(struct arena *a, struct http_router *r) {
     auth_routes(r);
     model_routes(r);
     connector_routes(r);
@@ -25,4 +25,5 @@ void service_api_routes(struct http_router *r) {
     data_routes(r);
     event_routes(r);
     file_routes(r);
+    service_openapi_routes(a, r);
 }

@@ -31,7 +31,7 @@ struct service_role {
 };
 
 static void api_routes(struct service_listener *l) {
-    service_api_routes(l->router);
+    service_api_routes(l->service->arena, l->router);
 }
 
 static const struct service_role roles[] = {

@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "config/config.h"
-#include "http/http.h"
+#include "http/http_openapi.h"
 #include "http/http_server.h"
 #include "service.h"
 #include "service_priv.h"
@@ -59,23 +59,10 @@ int console_command(int argc, char **argv) {
 
 /* ---- routes ---- */
 
-static void print_route(const struct route *row) {
-    static const char *const any[] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
-
-    if (row->method != HTTP_ANY) {
-        printf("%s %s\n", http_method_name(row->method), row->pattern);
-        return;
-    }
-    for (size_t i = 0; i < sizeof(any) / sizeof(*any); i++)
-        printf("%s %s\n", any[i], row->pattern);
-}
-
 int routes_command(int argc, char **argv) {
     struct config c = {.services = SERVICE_CORE};
     struct service s = {.deps = {.config = &c}};
     struct service_listener l = {.service = &s, .services = SERVICE_CORE};
-    const struct route *const *rows;
-    size_t n;
 
     if (argc > 1) {
         fprintf(stderr, "membrane routes: takes no argument, but got %s\n", argv[1]);
@@ -84,10 +71,8 @@ int routes_command(int argc, char **argv) {
     s.arena = arena_new(0);
     l.router = http_router_new();
     service_health_routes(&l);
-    service_api_routes(l.router);
-    n = http_router_rows(l.router, &rows);
-    for (size_t i = 0; i < n; i++)
-        print_route(rows[i]);
+    service_api_routes(s.arena, l.router);
+    http_print_routes(l.router, stdout);
     http_router_free(&l.router);
     arena_free(&s.arena);
     return 0;

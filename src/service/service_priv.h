@@ -71,10 +71,10 @@ void service_finished(void *listener, const struct request *rq, int status,
 /* service_web.c: the pages of UI and console. */
 void service_web_routes(struct service_listener *l);
 
-/* service_files.c: public objects and signed downloads of the directory backend. */
-void service_files_routes(struct http_router *r);
+/* service_openapi.c: /openapi.json of all rows of the router; the rows live in `a`. */
+void service_openapi_routes(struct arena *a, struct http_router *r);
 
-/* http_routes.c: every route of the API. */
-void service_api_routes(struct http_router *r);
+/* http_routes.c: every route of the API. Rows that are made live in `a`. */
+void service_api_routes(struct arena *a, struct http_router *r);
 
 #endif
