@@ -15,7 +15,7 @@
 
 enum {
     CONTEXT = 4,
-    MAX_EDITS = 3000, /* the work grows with the square */
+    MAX_EDITS = 1500, /* the work grows with the square */
 };
 
 enum kind {
@@ -211,6 +211,11 @@ static void add_lines(struct hunk *h, char sign, const struct line *lines, long 
     }
 }
 
+/* The lines from number n, from 1; an empty text has none. */
+static const struct line *lines_from(const struct text *t, long n) {
+    return t->count ? &t->lines[n - 1] : NULL;
+}
+
 static void close_hunk(struct buf *out, struct hunk *h, long old_line, long new_line) {
     long old_lines = old_line - h->old_start, new_lines = new_line - h->new_start;
 
@@ -246,7 +251,7 @@ static void write_runs(struct buf *out, const struct diff *d,
         const struct run *r = runs[i];
 
         if (r->kind == KEPT) {
-            write_kept(out, &h, d->old_text.lines + old_line - 1, r->count, i + 1 == n,
+            write_kept(out, &h, lines_from(&d->old_text, old_line), r->count, i + 1 == n,
                        old_line, new_line);
             old_line += r->count;
             new_line += r->count;
@@ -259,13 +264,13 @@ static void write_runs(struct buf *out, const struct diff *d,
             h.open = true;
             h.old_start = old_line - lead;
             h.new_start = new_line - lead;
-            add_lines(&h, ' ', d->old_text.lines + h.old_start - 1, lead);
+            add_lines(&h, ' ', lines_from(&d->old_text, h.old_start), lead);
         }
         if (r->kind == ADDED) {
-            add_lines(&h, '+', d->new_text.lines + new_line - 1, r->count);
+            add_lines(&h, '+', lines_from(&d->new_text, new_line), r->count);
             new_line += r->count;
         } else {
-            add_lines(&h, '-', d->old_text.lines + old_line - 1, r->count);
+            add_lines(&h, '-', lines_from(&d->old_text, old_line), r->count);
             old_line += r->count;
         }
     }

@@ -11,7 +11,7 @@ struct buf;
 
 /*
  * Appends the underline, the two names and the hunks. Equal texts give no hunks.
- * Texts that differ in more than a few thousand lines are taken as wholly
+ * Texts that differ in more than some 1,500 lines are taken as wholly
  * replaced between their common ends.
  */
 void line_diff_append(struct buf *out, const char *old_name, const char *new_name,

@@ -167,8 +167,9 @@ static const struct member *next_defined(const struct member *m,
 }
 
 static bool same_ordered(const struct value *x, const struct value *y) {
-    const struct member *m = x->members, *m_end = m + x->len, *n = y->members,
-                        *n_end = n + y->len;
+    static const struct member none;
+    const struct member *m = x->len ? x->members : &none, *m_end = m + x->len;
+    const struct member *n = y->len ? y->members : &none, *n_end = n + y->len;
 
     for (;; m++, n++) {
         m = next_defined(m, m_end);
