@@ -5,9 +5,12 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createRequire } from 'node:module';
 import { elements } from '../../test/node/formula/fixture_elements.mjs';
 import { sdk } from '../../test/node/formula/vector_format.mjs';
 
+const require = createRequire(new URL('../../test/node/', import.meta.url));
+const jsonata = require('jsonata');
 const program = process.env.BENCH_FORMULA ?? 'build/bench/formula/bench_formula';
 const rounds = Number(process.env.ROUNDS ?? 11);
 
@@ -53,6 +56,11 @@ const dataFilter = [
   { field: 'active', operator: 'is_true' },
 ];
 
+const expression = `{
+  "id": id, "name": firstName & " " & lastName, "work": emails[type = "work"].value, "total": $sum(lines.(n * price)),
+  "skus": $join(lines[n > 0].sku, ","), "city": $uppercase(address.city), "vip": "vip" in tags,
+  "stage": status = "won" ? "customer" : "lead", "day": $substringBefore(createdAt, "T")
+}`;
 const mappings = [], formulaFilters = [];
 const collectFilters = (v) => {
   if (v === null || typeof v !== 'object') return;
@@ -72,14 +80,17 @@ const jobs = [
   job(`${mappings.length} field mappings of the fixture, resolved`, 'resolve', mappings),
   job(`${formulaFilters.length} formula filters of the fixture, built`, 'build', formulaFilters),
   job('data filter of 4 conditions', 'filter', [dataFilter]),
+  job('JSONata of 9 fields, built', 'build', [{ $jsonata: expression }]),
+  // The library compiled once, without the SDK around it.
+  { ...job('JSONata of 9 fields, the library alone', 'build', [{ $jsonata: expression }]), compiled: jsonata(expression) },
 ];
 
-async function sdkRound({ form, values }) {
+async function sdkRound({ form, values, compiled }) {
   let results = 0;
   const start = performance.now();
   for (const value of values)
     for (const r of records) {
-      const result = form === 'filter' ? sdk.doesMatchFilter(r, value)
+      const result = compiled ? compiled.evaluate(r) : form === 'filter' ? sdk.doesMatchFilter(r, value)
         : form === 'build' ? sdk.buildValue(value, r) : await sdk.resolveFormulas(value, { variables: r });
       results += form === 'filter' ? result : result !== undefined;
     }
@@ -87,7 +98,7 @@ async function sdkRound({ form, values }) {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-formula-'));
-writeFileSync(join(folder, 'jobs.json'), JSON.stringify({ rounds, jobs }));
+writeFileSync(join(folder, 'jobs.json'), JSON.stringify({ rounds, jobs: jobs.map(({ compiled, ...rest }) => rest) }));
 const { stdout, status } = spawnSync(program, [join(folder, 'jobs.json')], { encoding: 'utf8' });
 rmSync(folder, { recursive: true });
 if (status !== 0) throw new Error(`${program} failed`);
