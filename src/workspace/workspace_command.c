@@ -53,42 +53,30 @@ static void progress(const char *command, const char *what, size_t n) {
 
 /* ---- push ---- */
 
-/* "action:key:integration" as the path of its file; NULL when it is none. */
-static const char *path_of_element(struct work *w, const char *name) {
-    const char *first = strchr(name, ':'), *second;
-    const struct value *integration = &value_undefined, *path;
-    struct arena *a = w->arena;
-    struct status ignored;
+/* The member that a message begins with: "nodes.a.type: must be ..."; or NULL. */
+static const char *member_of_message(struct arena *a, const char *message) {
+    size_t n = strcspn(message, ": ");
 
-    if (!first)
-        return NULL;
-    second = strchr(first + 1, ':');
-    if (second)
-        integration = value_string(a, second + 1);
-    st_init(&ignored, a);
-    if (element_path_make(
-            a, value_string_len(a, name, (size_t)(first - name)),
-            value_string_len(a, first + 1,
-                             second ? (size_t)(second - first - 1) : strlen(first + 1)),
-            integration, &path, &ignored) < 0)
-        return NULL;
-    return value_text(path);
+    return n && message[n] == ':' ? arena_memdup(a, message, n) : NULL;
 }
 
 /* One line per bad element: file, line, what is wrong. */
 static void print_element_errors(struct work *w, const struct value *errors) {
     for (VALUE_EACH_ITEM(e, errors)) {
-        const char *name = value_get_string(e, "element", "");
-        const char *path = path_of_element(w, name);
+        const char *element = value_get_string(e, "element", "");
+        const char *message = value_get_string(e, "message", "");
+        const char *path = arena_printf(w->arena, "%s/spec.yaml", element);
         const char *member = value_get_string(e, "path", NULL);
-        const struct zip_file *f = path ? zip_find(&w->files, path) : NULL;
+        const struct zip_file *f = zip_find(&w->files, path);
 
+        if (!member)
+            member = member_of_message(w->arena, message);
         if (f)
             fprintf(stderr, "%s/%s:%zu: %s\n", w->dir, path,
                     member ? yaml_locate(f->body.data, f->body.len, member) : (size_t)1,
-                    value_get_string(e, "message", ""));
+                    message);
         else
-            fprintf(stderr, "%s: %s\n", name, value_get_string(e, "message", ""));
+            fprintf(stderr, "%s: %s\n", element, message);
     }
 }
 
