@@ -6,6 +6,10 @@
  * libcurl stops watching a socket between two requests on it. Its registration is kept
  * then (the next request wants the same events most of the time) and only dropped when
  * an event comes that nobody waits for, or when the socket is closed.
+ *
+ * A multi handle looks for a connection to reuse by walking all that it has to the host.
+ * So a reach is served by as many multi handles as are needed to give none more than
+ * SHARD transfers: one in quiet times, so that connections are found again.
  */
 #include "http_loop.h"
 
@@ -21,22 +25,23 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 128, KEPT_CONNECTIONS = 1024 };
+enum { EVENTS = 128, SHARD = 128, MAX_SHARDS = 128 };
 
 struct watched {
     uint32_t registered, wanted; /* EPOLLIN, EPOLLOUT; 0: none */
-    uint8_t reach;
+    struct multi *multi;
 };
 
 struct multi {
     struct http_loop *loop;
-    CURLM *curl;
-    enum http_reach reach;
+    CURLM *curl;      /* NULL until it is needed */
     int64_t timer_ms; /* monotonic; -1: none */
+    size_t active;
 };
 
 struct http_loop {
-    struct multi multi[HTTP_REACHES];
+    struct multi multi[HTTP_REACHES][MAX_SHARDS];
+    size_t shards, per_shard, per_host;
     int epoll_fd, wake_fd;
     struct watched *watched; /* by descriptor */
     size_t watched_len;
@@ -94,7 +99,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *ct
                     ? 0
                     : (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) |
                           (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
-    w->reach = (uint8_t)m->reach;
+    w->multi = m;
     if (w->wanted)
         register_events(m->loop, fd, w, w->wanted);
     return 0;
@@ -150,7 +155,8 @@ static void activate(struct http_loop *l, struct http_transfer *t) {
 /* The easy handle is its owner's again, and so is t unless a command is to come. */
 static void finish(struct http_loop *l, struct http_transfer *t, CURLcode result) {
     if (t->active) {
-        curl_multi_remove_handle(l->multi[t->reach].curl, t->easy);
+        curl_multi_remove_handle(t->multi->curl, t->easy);
+        t->multi->active--;
         if (t->prev_active)
             t->prev_active->next_active = t->next_active;
         else
@@ -177,9 +183,44 @@ static void collect_finished(struct multi *m) {
     }
 }
 
+static void open_multi(struct http_loop *l, struct multi *m) {
+    m->loop = l;
+    m->curl = curl_multi_init();
+    if (!m->curl)
+        abort();
+    curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
+    curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
+    curl_multi_setopt(m->curl, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)l->per_shard);
+    curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, (long)l->per_shard);
+    curl_multi_setopt(m->curl, CURLMOPT_MAX_HOST_CONNECTIONS, (long)l->per_host);
+}
+
+/* The first with room, or the one with the fewest when all are full. */
+static struct multi *choose_multi(struct http_loop *l, enum http_reach reach) {
+    struct multi *best = &l->multi[reach][0];
+
+    for (size_t i = 0; i < l->shards; i++) {
+        struct multi *m = &l->multi[reach][i];
+
+        if (m->active < l->per_shard) {
+            best = m;
+            break;
+        }
+        if (m->active < best->active)
+            best = m;
+    }
+    if (!best->curl)
+        open_multi(l, best);
+    return best;
+}
+
 static void start(struct http_loop *l, struct http_transfer *t) {
     activate(l, t);
-    if (curl_multi_add_handle(l->multi[t->reach].curl, t->easy) != CURLM_OK)
+    t->multi = choose_multi(l, t->reach);
+    t->multi->active++;
+    if (curl_multi_add_handle(t->multi->curl, t->easy) != CURLM_OK)
         finish(l, t, CURLE_FAILED_INIT);
 }
 
@@ -228,9 +269,13 @@ static bool obey_commands(struct http_loop *l) {
 static int timeout_ms(const struct http_loop *l) {
     int64_t first = -1, now = now_ms();
 
-    for (int i = 0; i < HTTP_REACHES; i++)
-        if (l->multi[i].timer_ms >= 0 && (first < 0 || l->multi[i].timer_ms < first))
-            first = l->multi[i].timer_ms;
+    for (int r = 0; r < HTTP_REACHES; r++)
+        for (size_t i = 0; i < l->shards && l->multi[r][i].curl; i++) {
+            int64_t at = l->multi[r][i].timer_ms;
+
+            if (at >= 0 && (first < 0 || at < first))
+                first = at;
+        }
     if (first < 0)
         return -1;
     return first <= now ? 0 : first - now > 60000 ? 60000 : (int)(first - now);
@@ -246,7 +291,17 @@ static void on_event(struct http_loop *l, const struct epoll_event *ev) {
     if (!w->wanted)
         register_events(l, fd, w, 0);
     else
-        curl_multi_socket_action(l->multi[w->reach].curl, fd, mask, &running);
+        curl_multi_socket_action(w->multi->curl, fd, mask, &running);
+}
+
+static void serve_multi(struct multi *m, int64_t now) {
+    int running;
+
+    if (m->timer_ms >= 0 && m->timer_ms <= now) {
+        m->timer_ms = -1;
+        curl_multi_socket_action(m->curl, CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+    collect_finished(m);
 }
 
 static void *run(void *arg) {
@@ -254,7 +309,7 @@ static void *run(void *arg) {
     struct epoll_event events[EVENTS];
 
     for (;;) {
-        int n = epoll_wait(l->epoll_fd, events, EVENTS, timeout_ms(l)), running;
+        int n = epoll_wait(l->epoll_fd, events, EVENTS, timeout_ms(l));
         int64_t now = now_ms();
 
         for (int i = 0; i < n; i++) {
@@ -263,15 +318,9 @@ static void *run(void *arg) {
         }
         if (!obey_commands(l))
             return NULL;
-        for (int i = 0; i < HTTP_REACHES; i++) {
-            struct multi *m = &l->multi[i];
-
-            if (m->timer_ms >= 0 && m->timer_ms <= now) {
-                m->timer_ms = -1;
-                curl_multi_socket_action(m->curl, CURL_SOCKET_TIMEOUT, 0, &running);
-            }
-            collect_finished(m);
-        }
+        for (int r = 0; r < HTTP_REACHES; r++)
+            for (size_t i = 0; i < l->shards && l->multi[r][i].curl; i++)
+                serve_multi(&l->multi[r][i], now);
     }
 }
 
@@ -323,19 +372,15 @@ struct http_loop *http_loop_new(size_t max_connections, size_t max_per_host) {
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ev.data.fd = l->wake_fd;
-    for (int i = 0; i < HTTP_REACHES; i++) {
-        struct multi *m = &l->multi[i];
-
-        *m = (struct multi){
-            .loop = l, .curl = curl_multi_init(), .reach = i, .timer_ms = -1};
-        curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
-        curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
-        curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_timer);
-        curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
-        curl_multi_setopt(m->curl, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)max_connections);
-        curl_multi_setopt(m->curl, CURLMOPT_MAX_HOST_CONNECTIONS, (long)max_per_host);
-        curl_multi_setopt(m->curl, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
-    }
+    /* A bound per host holds for one multi handle: then there is only that one. */
+    l->per_host = max_per_host;
+    l->shards = max_per_host ? 1 : (max_connections + SHARD - 1) / SHARD;
+    if (l->shards > MAX_SHARDS)
+        l->shards = MAX_SHARDS;
+    l->per_shard = (max_connections + l->shards - 1) / l->shards;
+    for (int r = 0; r < HTTP_REACHES; r++)
+        for (size_t i = 0; i < MAX_SHARDS; i++)
+            l->multi[r][i].timer_ms = -1;
     if (l->epoll_fd < 0 || l->wake_fd < 0 ||
         epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->wake_fd, &ev) < 0 ||
         pthread_create(&l->thread, NULL, run, l) != 0)
@@ -354,8 +399,9 @@ void http_loop_free(struct http_loop **lp) {
     pthread_mutex_unlock(&l->mu);
     (void)!write(l->wake_fd, &one, sizeof(one));
     pthread_join(l->thread, NULL);
-    for (int i = 0; i < HTTP_REACHES; i++)
-        curl_multi_cleanup(l->multi[i].curl);
+    for (int r = 0; r < HTTP_REACHES; r++)
+        for (size_t i = 0; i < l->shards; i++)
+            curl_multi_cleanup(l->multi[r][i].curl);
     close(l->epoll_fd);
     close(l->wake_fd);
     pthread_mutex_destroy(&l->mu);

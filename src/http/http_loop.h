@@ -1,7 +1,7 @@
 /*
  * http_loop.h - one thread that drives libcurl's transfers over epoll.
  *
- * There is one multi handle, hence one pool of connections, per reach: a connection that
+ * A reach has multi handles, hence pools of connections, of its own: a connection that
  * was opened without the network policy can't serve a call under it.
  */
 #ifndef HTTP_HTTP_LOOP_H
@@ -15,6 +15,7 @@
 #include "http_client.h"
 
 struct http_loop;
+struct multi;
 
 enum { HTTP_REACHES = HTTP_REACH_ANY + 1 };
 
@@ -25,6 +26,7 @@ struct http_transfer {
     struct http_transfer *next;                      /* guarded by: loop; its queue */
     struct http_transfer *prev_active, *next_active; /* of the loop's thread */
     bool active;
+    struct multi *multi; /* that it runs on */
     enum { TRANSFER_START, TRANSFER_UNPAUSE, TRANSFER_CANCEL } command;
     bool queued; /* guarded by: loop */
     /*

@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -157,11 +158,26 @@ static void *grow(void *arg) {
     return NULL;
 }
 
+/*
+ * Since Linux 6.16 a process has a futex table of its own, sized by the processors: with
+ * thousands of parked threads each wake-up walks hundreds of strangers. Older kernels
+ * refuse the call and have a larger table.
+ */
+static void widen_futex_table(unsigned threads) {
+    enum { FUTEX_HASH = 78, SET_SLOTS = 1 }; /* PR_FUTEX_HASH of newer headers */
+    unsigned long slots = 16;
+
+    while (slots < threads && slots < 8192)
+        slots *= 2;
+    (void)prctl(FUTEX_HASH, SET_SLOTS, slots, 0, 0);
+}
+
 struct http_pool *http_pool_new(unsigned max_jobs) {
     struct http_pool *p = calloc(1, sizeof(*p));
 
     assert(p && max_jobs > 0);
     p->max_jobs = max_jobs;
+    widen_futex_table(max_jobs);
     pthread_mutex_init(&p->mu, NULL);
     pthread_condattr_init(&p->monotonic);
     pthread_condattr_setclock(&p->monotonic, CLOCK_MONOTONIC);
