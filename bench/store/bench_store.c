@@ -295,6 +295,9 @@ static void measure_rest(struct store *s, struct store *cached) {
     printf("get by id/s, cached, 1 thread                      %9.0f\n", run(&load, 1));
     load.once = find_one;
     printf("find by workspace and key/s, cached, 1 thread      %9.0f\n", run(&load, 1));
+    load.once = list_one;
+    printf("list of %d/s, cached, 1 thread                     %9.0f\n", PAGE,
+           run(&load, 1));
 }
 
 static int remove_entry(const char *name, const struct stat *info, int type,

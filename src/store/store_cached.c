@@ -1,10 +1,10 @@
 /*
  * store_cached.c - parsed documents of small, often read collections, kept in memory.
  *
- * Two kinds of entry: a document under its id, and the answer of store_find() under the
- * text of its query. Entries live in shards, each a hash table and a list in order of use
- * under one mutex; a shard over its share of bytes drops what was used longest ago.
- * Documents are immutable and counted, so a reader keeps what it got.
+ * Two kinds of entry: a document under its id, and the answer of store_find() or
+ * store_list() under the text of its query. Entries live in shards, each a hash table and
+ * a list in order of use under one mutex; a shard over its share of bytes drops what was
+ * used longest ago. Documents are immutable and counted, so a reader keeps what it got.
  *
  * Nothing stale after a write returned: every write marks what it may touch as in flight,
  * drops the entry, writes, counts up a generation, and unmarks. A reader that missed
@@ -275,15 +275,18 @@ static void filter_key(struct buf *b, const struct store_filter *f) {
     buf_addc(b, ')');
 }
 
-static void query_key(struct buf *b, enum collection c, const struct store_query *q) {
-    buf_addc(b, 'q');
+static void query_key(struct buf *b, char kind, enum collection c,
+                      const struct store_query *q) {
+    buf_addc(b, kind);
     buf_addc(b, (char)c);
     if (q->where)
         filter_key(b, q->where);
     for (size_t i = 0; i < store_sort_count(q); i++)
         buf_addf(b, " %c%s", q->sort[i].descending ? '-' : '+', q->sort[i].field);
+    buf_addf(b, " %zu %s", q->limit, q->cursor ? q->cursor : "0");
 }
 
+/* Asks the backend; the answer as a document: what was found, or {items, cursor}. */
 static int find_document(struct store *inner, enum collection c,
                          const struct store_query *q, struct document **ret_doc,
                          struct status *st) {
@@ -297,40 +300,84 @@ static int find_document(struct store *inner, enum collection c,
     return rc;
 }
 
-static int cached_find(struct store *base, struct arena *a, enum collection c,
-                       const struct store_query *q, const struct value **ret_doc,
-                       struct status *st) {
-    struct cached *s = cached_of(base);
-    struct read r = {.key = BUF_INIT};
+static int list_document(struct store *inner, enum collection c,
+                         const struct store_query *q, struct document **ret_doc,
+                         struct status *st) {
+    struct arena *a = arena_new(0);
+    struct store_page page;
+    int rc = inner->ops->list(inner, a, c, q, &page, st);
+
+    if (rc == 0)
+        *ret_doc = document_new(
+            &a, value_obj(a, "items", page.items, "cursor",
+                          page.cursor ? value_string(a, page.cursor) : NULL, NULL));
+    arena_free(&a);
+    return rc;
+}
+
+/* The answer under `key` (takes it), out of the cache or by asking; held by `a`. */
+static int read_through(struct cached *s, struct arena *a, struct buf key,
+                        enum collection c, const struct store_query *q,
+                        int (*ask)(struct store *, enum collection,
+                                   const struct store_query *, struct document **,
+                                   struct status *),
+                        const struct value **ret_root, struct status *st) {
+    struct read r = {.key = key};
     struct document *doc;
     int rc = 0;
 
-    if (store_collection_cached(c) && !q->cursor)
-        query_key(&r.key, c, q);
-    if (r.key.len == 0 || r.key.len > MAX_QUERY_TEXT) {
-        buf_fini(&r.key);
-        return s->inner->ops->find(s->inner, a, c, q, ret_doc, st);
-    }
     read_begin(s, &r, c, NULL);
     if (!(doc = read_cache(s, &r))) {
-        rc = find_document(s->inner, c, q, &doc, st);
+        rc = ask(s->inner, c, q, &doc, st);
         if (rc == 0)
             read_keep(s, &r, doc);
     }
     buf_fini(&r.key);
     if (rc == 0) {
-        *ret_doc = document_hold(doc, a);
+        *ret_root = document_hold(doc, a);
         document_unref(&doc);
     }
     return rc;
 }
 
+/* False when answers of this query aren't kept. */
+static bool has_key(enum collection c, const struct store_query *q, char kind,
+                    struct buf *key) {
+    *key = (struct buf)BUF_INIT;
+    if (!store_collection_cached(c))
+        return false;
+    query_key(key, kind, c, q);
+    if (key->len <= MAX_QUERY_TEXT)
+        return true;
+    buf_fini(key);
+    return false;
+}
+
+static int cached_find(struct store *base, struct arena *a, enum collection c,
+                       const struct store_query *q, const struct value **ret_doc,
+                       struct status *st) {
+    struct cached *s = cached_of(base);
+    struct buf key;
+
+    if (!has_key(c, q, 'f', &key))
+        return s->inner->ops->find(s->inner, a, c, q, ret_doc, st);
+    return read_through(s, a, key, c, q, find_document, ret_doc, st);
+}
+
 static int cached_list(struct store *base, struct arena *a, enum collection c,
                        const struct store_query *q, struct store_page *ret_page,
                        struct status *st) {
-    struct store *inner = cached_of(base)->inner;
+    struct cached *s = cached_of(base);
+    const struct value *page;
+    struct buf key;
 
-    return inner->ops->list(inner, a, c, q, ret_page, st);
+    if (!has_key(c, q, 'l', &key))
+        return s->inner->ops->list(s->inner, a, c, q, ret_page, st);
+    if (read_through(s, a, key, c, q, list_document, &page, st) < 0)
+        return -1;
+    ret_page->items = value_get(page, "items");
+    ret_page->cursor = value_get_string(page, "cursor", NULL);
+    return 0;
 }
 
 static int cached_count(struct store *base, enum collection c,

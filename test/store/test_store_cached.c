@@ -23,7 +23,7 @@ static struct store *open_tiny(void) {
 }
 
 struct calls {
-    atomic_int get, find;
+    atomic_int get, find, list;
 };
 
 static bool count_calls(void *ctx, const char *op) {
@@ -33,6 +33,8 @@ static bool count_calls(void *ctx, const char *op) {
         atomic_fetch_add(&n->get, 1);
     if (strcmp(op, "find") == 0)
         atomic_fetch_add(&n->find, 1);
+    if (strcmp(op, "list") == 0)
+        atomic_fetch_add(&n->list, 1);
     return false;
 }
 
@@ -111,6 +113,38 @@ static void writes_of_others_keep_a_document_but_no_query(void **state) {
     assert_int_equal(store_insert(x.s, C_FLOWS, doc_of(x.a, "b", 1), &x.st), 0);
     find_n(&x, C_ACTIONS, "a");
     assert_int_equal(atomic_load(&x.calls.find), 2);
+    close_counting(&x);
+}
+
+static size_t list_len(struct ctx *x, const char *cursor, const char **ret_cursor) {
+    struct store_query q = {.sort = {{"key", false}}, .limit = 2, .cursor = cursor};
+    struct store_page page;
+
+    assert_int_equal(store_list(x->s, x->a, C_ACTIONS, &q, &page, &x->st), 0);
+    *ret_cursor = page.cursor;
+    return page.items->len;
+}
+
+static void pages_are_kept_until_the_next_write(void **state) {
+    const char *cursor;
+    struct ctx x;
+
+    (void)state;
+    open_counting(&x, 1 << 20);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(store_insert(x.s, C_ACTIONS,
+                                      doc_of(x.a, arena_printf(x.a, "%d", i), i), &x.st),
+                         0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(list_len(&x, NULL, &cursor), 2);
+        assert_int_equal(list_len(&x, cursor, &cursor), 1);
+        assert_null(cursor);
+    }
+    assert_int_equal(atomic_load(&x.calls.list), 2);
+    assert_int_equal(store_delete(x.s, C_ACTIONS, "1", NULL, &x.st), 0);
+    assert_int_equal(list_len(&x, NULL, &cursor), 2);
+    assert_int_equal(list_len(&x, cursor, &cursor), 0);
+    assert_int_equal(atomic_load(&x.calls.list), 4);
     close_counting(&x);
 }
 
@@ -223,6 +257,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_second_read_asks_nobody),
         cmocka_unit_test(writes_of_others_keep_a_document_but_no_query),
+        cmocka_unit_test(pages_are_kept_until_the_next_write),
         cmocka_unit_test(a_document_outlives_its_place_in_the_cache),
         cmocka_unit_test(no_read_is_stale_after_a_write_returned),
     };
