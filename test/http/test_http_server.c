@@ -417,6 +417,31 @@ static void a_request_id_is_kept_when_sane_and_made_otherwise(void **state) {
     assert_string_not_equal(http_test_header(t, &a, "X-Request-Id"), id);
 }
 
+static int says_ip(struct request *rq, struct reply *rp, struct status *st) {
+    (void)st;
+    return reply_text(rp, 200, "text/plain", rq->client_ip);
+}
+
+static void the_client_address_is_the_last_one_that_a_balancer_saw(void **state) {
+    static const struct route row = ROW(GET, "/ip", says_ip, 0);
+    struct http_test t;
+
+    (void)state;
+    http_test_start(&t, &row, 1, NULL);
+    assert_string_equal(http_test_call(&t, "GET", "/ip", NULL, NULL).body.data,
+                        "127.0.0.1");
+    assert_string_equal(http_test_call(&t, "GET", "/ip",
+                                       "X-Forwarded-For: 1.2.3.4, 9.9.9.9, 10.0.0.7\r\n",
+                                       NULL)
+                            .body.data,
+                        "9.9.9.9");
+    assert_string_equal(
+        http_test_call(&t, "GET", "/ip", "X-Forwarded-For: nonsense,, 10.1.1.1\r\n", NULL)
+            .body.data,
+        "127.0.0.1");
+    http_test_stop(&t);
+}
+
 static void rows_with_access_ask_the_hook_on_a_thread_that_may_block(void **state) {
     struct http_test *t = *state;
     struct http_test_answer a;
@@ -731,6 +756,7 @@ int main(void) {
         TEST(every_path_answers_a_preflight),
         cmocka_unit_test(a_list_of_origins_names_the_one_that_asks),
         TEST(a_request_id_is_kept_when_sane_and_made_otherwise),
+        cmocka_unit_test(the_client_address_is_the_last_one_that_a_balancer_saw),
         TEST(rows_with_access_ask_the_hook_on_a_thread_that_may_block),
         TEST(more_requests_than_handlers_get_503_with_retry_after),
         TEST(streamed_replies_arrive_whole_and_are_always_released),
