@@ -106,6 +106,8 @@ export function generator(seed) {
       [1, () => ({ $lookup: { query: object(2, sub) } })],
       [1, () => ({ [pick(['$findAppRecordId', '$findExternalRecordId'])]: chance(0.9) ? { dataLinkTable: { key: pick(['t', '', 'users']) }, recordId: sub() } : sub() })],
       [0.7, () => ({ $dataSchemaRef: { type: pick(['data-collection', 'internal-data-schema', 'other']), key: sub(), ...(chance(0.5) ? { parameters: object(2, sub) } : {}) } })],
+      [0.7, () => ({ $jsonata: chance(0.9) ? pick(['a', 'user.name', '$count(list)', 'objs.id', 'list[0]', 'a +', '"x" & s', '{ "n": n, "m": user.id }',
+        'objs[id=1].name', '$uppercase(s)', '1/0', '$missing()', '$join(list.$string())', 'b.*', '$keys(b)', 'n > 1 ? "big" : "small"', '$number(s)', '[1..3].($ * 2)']) : sub() })],
       [0.5, () => ({ [pick(['$unknown', '$', '$Var', 'var'])]: sub() })],
     );
   };
