@@ -388,7 +388,7 @@ static bool is_length(const struct locator_step *s) {
 static const struct value *read_property(struct arena *a, const struct value *v,
                                          const struct locator_step *s) {
     if (value_is_object(v)) {
-        const struct value *found = value_find(v, s->name, s->name_len);
+        const struct value *found = value_find_hashed(v, s->name, s->name_len, s->hash);
 
         return found ? found : &value_undefined;
     }
@@ -585,7 +585,7 @@ static int write_property(struct writer *w, const struct value *cur, size_t i,
         *ret = cur;
         return 0;
     }
-    old = value_find(cur, s->name, s->name_len);
+    old = value_find_hashed(cur, s->name, s->name_len, s->hash);
     if (!old && s->name_len == 9 && memcmp(s->name, "__proto__", 9) == 0) {
         *ret = value_is_object(cur) ? cur : &value_empty_object;
         return 0;
