@@ -303,7 +303,8 @@ static int verify(struct auth *auth, struct arena *a, const char *token,
     return from_workspace_token(auth, a, &jwt, ret, st);
 }
 
-static int identify(struct auth *auth, struct arena *a, const char *token,
+/* 1: the token has to be verified, which may block. */
+static int identify(struct auth *auth, struct arena *a, const char *token, bool may_block,
                     struct auth_identity **ret, struct status *st) {
     size_t len = strnlen(token, AUTH_TOKEN_MAX + 1);
     unsigned char digest[CRYPTO_SHA256_LEN];
@@ -316,6 +317,8 @@ static int identify(struct auth *auth, struct arena *a, const char *token,
     if (i) {
         arena_defer(a, identity_unref, i);
     } else {
+        if (!may_block)
+            return 1;
         if (verify(auth, a, token, &i, st) < 0)
             return -1;
         token_cache_put(auth, digest, i);
@@ -366,15 +369,19 @@ static int enter_workspace(struct auth *auth, struct request *rq,
     return 0;
 }
 
-static int make_caller(struct request *rq, const char *token, struct caller **ret,
-                       struct status *st) {
+/* 1: a thread that may block is needed. */
+static int make_caller(struct request *rq, const char *token, bool may_block,
+                       struct caller **ret, struct status *st) {
     struct auth *auth = rq->deps->auth;
     const char *version = request_header(rq, "membrane-api-version");
     struct caller *c = arena_alloc(rq->arena, sizeof(*c));
     struct auth_identity *i = NULL;
+    int rc = identify(auth, rq->arena, token, may_block, &i, st);
 
-    if (identify(auth, rq->arena, token, &i, st) < 0)
-        return -1;
+    if (rc)
+        return rc;
+    if (i->caller.platform_user_id && !may_block)
+        return 1;
     *c = i->caller;
     c->api_version = version && !strcmp(version, "2025-10-21") ? "2025-10-21" : "legacy";
     if (c->platform_user_id && rq->route->access != ACCESS_PLATFORM &&
@@ -420,13 +427,17 @@ static int check_access(const struct request *rq, const struct caller *c,
 int auth_authenticate(struct request *rq, struct status *st) {
     struct caller *c;
     const char *token;
+    int rc;
 
     if (rq->route->access == ACCESS_NONE)
         return 0;
     token = bearer(rq);
     if (!token)
         return auth_refuse(st, "Send a token: Authorization: Bearer ...");
-    if (make_caller(rq, token, &c, st) < 0 || check_access(rq, c, st) < 0)
+    rc = make_caller(rq, token, rq->may_block, &c, st);
+    if (rc)
+        return rc;
+    if (check_access(rq, c, st) < 0)
         return -1;
     rq->caller = c;
     return 0;
@@ -436,7 +447,7 @@ int auth_caller_from_token(struct request *rq, const char *token,
                            const struct caller **ret_caller, struct status *st) {
     struct caller *c;
 
-    if (make_caller(rq, token, &c, st) < 0)
+    if (make_caller(rq, token, true, &c, st) < 0)
         return -1;
     *ret_caller = c;
     return 0;

@@ -65,6 +65,8 @@ static int find_connector(struct model_view *v, const struct value *doc,
     static const char *const names[] = {"connectorId", "connectorUuid", "connectorKey"};
     int rc = 1;
 
+    model_view_note_read(v, C_CONNECTORS);
+    model_view_note_read(v, C_CONNECTOR_VERSIONS);
     for (size_t i = 0; i < sizeof names / sizeof *names && rc == 1; i++) {
         const char *selector = value_get_string(doc, names[i], NULL);
         if (selector)

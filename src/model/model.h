@@ -30,6 +30,9 @@ struct arena *model_view_arena(const struct model_view *v);
 const struct deps *model_view_deps(const struct model_view *v);
 const struct caller *model_view_caller(const struct model_view *v);
 const char *model_view_workspace_id(const struct model_view *v);
+/* Hooks that read the store past the view say so: answers are cached as long as what they
+ * were made of stays the same. */
+void model_view_note_read(struct model_view *v, enum collection c);
 
 /* ---- Reading ---- */
 

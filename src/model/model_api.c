@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "deps/deps.h"
 #include "http/http.h"
+#include "model_cache.h"
 
 struct model_view *model_view_of(const struct request *rq) {
     return model_view_new(rq->deps, rq->arena, rq->caller, rq->caller->workspace_id);
@@ -270,8 +271,8 @@ static int reply_list(struct call *c, struct reply *rp, struct status *st) {
     return reply_json(rp, 201, array_end(&list));
 }
 
-static int read_one(struct call *c, struct reply *rp, struct status *st) {
-    struct model_view *v = model_view_of(c->rq);
+static int read_one(struct call *c, struct model_view *v, struct reply *rp,
+                    struct status *st) {
     const struct value *doc, *out;
 
     if (model_resolve(v, c->row->type, &c->selector, &doc, st) < 0)
@@ -297,10 +298,47 @@ static int read_one(struct call *c, struct reply *rp, struct status *st) {
     return reply_json(rp, 200, value_is_nullish(out) ? &value_empty_object : out);
 }
 
+/* Answers depend on who asks, and on the address as it was sent. */
+static const char *cache_key(const struct request *rq) {
+    const struct caller *c = rq->caller;
+
+    return arena_printf(rq->arena, "%s\n%d\n%s\n%s\n%s", c->workspace_id, c->is_admin,
+                        c->customer_id ? c->customer_id : "", rq->path, rq->query_text);
+}
+
+/*
+ * Reads answer from the cache on the network thread, and else on one that may block (1).
+ */
+static int read_any(struct request *rq, const struct model_row *row, struct reply *rp,
+                    struct status *st) {
+    struct model_cache *cache = rq->deps->model_cache;
+    struct call c = {.rq = rq, .row = row, .body = &value_undefined};
+    const char *key = cache ? cache_key(rq) : NULL;
+    struct model_cache_versions versions;
+    struct model_view *v;
+    struct bytes body;
+    int rc;
+
+    if (cache && model_cache_get(cache, rq->deps->store, key, rq->arena, &body))
+        return reply_bytes(rp, 200, "application/json; charset=utf-8", body);
+    if (!rq->may_block)
+        return 1;
+    if (cache)
+        model_cache_read_versions(rq->deps->store, &versions);
+    v = model_view_of(rq);
+    if (row->operation == OP_LIST)
+        rc = model_list_reply(rq, v, row, rp, st);
+    else if ((rc = model_selector_read(rq, row, &c.selector, st)) == 0)
+        rc = read_one(&c, v, rp, st);
+    if (rc == 0 && cache && !v->committed)
+        model_cache_put(cache, key, &versions, v->read, rp->body);
+    return rc;
+}
+
 static int read_body(struct call *c, struct status *st) {
     const struct value *body;
 
-    if (c->rq->method == HTTP_GET || c->row->operation == OP_ARCHIVE) {
+    if (c->row->operation == OP_ARCHIVE) {
         c->body = &value_undefined;
         return 0;
     }
@@ -319,12 +357,10 @@ int model_api_handle(struct request *rq, struct reply *rp, struct status *st) {
     if (!workspace)
         return st_fail(st, ST_BAD_REQUEST, "access_denied",
                        "name a workspace by the header X-Membrane-Workspace");
-    if (op == OP_LIST)
-        return model_list_reply(rq, c.row, rp, st);
+    if (rq->route->method == HTTP_GET)
+        return read_any(rq, c.row, rp, st);
     if (model_selector_read(rq, c.row, &c.selector, st) < 0 || read_body(&c, st) < 0)
         return -1;
-    if (rq->method == HTTP_GET || rq->method == HTTP_HEAD)
-        return read_one(&c, rp, st);
     if (op == OP_CREATE && c.row->family == AT_INSTANCE_ID)
         select_by_body(&c.selector, element_type(c.row->type), c.body);
     is_new = op == OP_CREATE && !c.selector.instance_only;

@@ -123,6 +123,7 @@ static void forget_changes(struct model_view *v) {
 }
 
 int model_commit(struct model_view *v, struct status *st) {
+    v->committed = true;
     if (model_settle(v, st) < 0 || write_changed(v, st) < 0)
         return -1;
     for (int t = 0; t < ELEMENT_COUNT; t++)

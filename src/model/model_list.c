@@ -239,9 +239,8 @@ static int select_all(struct selection *s, struct model_view *v, const struct re
     return 0;
 }
 
-int model_list_reply(struct request *rq, const struct model_row *row, struct reply *rp,
-                     struct status *st) {
-    struct model_view *v = model_view_of(rq);
+int model_list_reply(struct request *rq, struct model_view *v,
+                     const struct model_row *row, struct reply *rp, struct status *st) {
     struct selection s = {.arena = rq->arena};
     struct http_page page;
     struct store_page found = {.items = &value_empty_array};
@@ -255,8 +254,8 @@ int model_list_reply(struct request *rq, const struct model_row *row, struct rep
         .limit = (size_t)page.limit,
         .cursor = page.cursor,
     };
-    if (!s.nothing && store_list(v->deps->store, rq->arena,
-                                 element_type(row->type)->collection, &q, &found, st) < 0)
+    if (!s.nothing &&
+        model_store_list(v, element_type(row->type)->collection, &q, &found, st) < 0)
         return -1;
     array_begin(&items, rq->arena, found.items->len);
     for (VALUE_EACH_ITEM(doc, found.items)) {

@@ -4,6 +4,7 @@
 #ifndef MODEL_MODEL_PRIV_H
 #define MODEL_MODEL_PRIV_H
 
+#include "deps/deps.h"
 #include "model/model.h"
 #include "model/model_map.h"
 #include "value/value.h"
@@ -35,6 +36,8 @@ struct model_view {
     struct model_entry *all, **all_tail;
     const struct value
         *connections; /* live ones of the caller's customer; NULL: not read */
+    uint64_t read;    /* bits of the collections that were read */
+    bool committed;   /* it has written, or tried to */
     bool complete; /* every live universal and integration-level element is in the view */
     struct model_entry *queue[MODEL_RANKS];
 };
@@ -54,6 +57,29 @@ static inline const char *doc_text(const struct value *doc, const char *key) {
 }
 static inline const char *doc_id(const struct value *doc) {
     return value_get_string(doc, "id", "");
+}
+
+static inline void model_view_reads(struct model_view *v, enum collection c) {
+    v->read |= (uint64_t)1 << c;
+}
+
+/* All reading of a view goes through these: an answer's cache must know what was read. */
+static inline int model_store_get(struct model_view *v, enum collection c, const char *id,
+                                  const struct value **ret_doc, struct status *st) {
+    model_view_reads(v, c);
+    return store_get(v->deps->store, v->arena, c, id, ret_doc, st);
+}
+static inline int model_store_find(struct model_view *v, enum collection c,
+                                   const struct store_query *q,
+                                   const struct value **ret_doc, struct status *st) {
+    model_view_reads(v, c);
+    return store_find(v->deps->store, v->arena, c, q, ret_doc, st);
+}
+static inline int model_store_list(struct model_view *v, enum collection c,
+                                   const struct store_query *q,
+                                   struct store_page *ret_page, struct status *st) {
+    model_view_reads(v, c);
+    return store_list(v->deps->store, v->arena, c, q, ret_page, st);
 }
 
 /* The entry of a document that the view gave. */

@@ -116,7 +116,7 @@ static int load_connections(struct model_view *v, struct status *st) {
         .sort = {{"id", false}}};
     struct store_page page = {.items = &value_empty_array};
 
-    if (store_list(v->deps->store, a, C_CONNECTIONS, &q, &page, st) < 0)
+    if (model_store_list(v, C_CONNECTIONS, &q, &page, st) < 0)
         return -1;
     v->connections = page.items;
     return 0;
@@ -136,6 +136,22 @@ int model_render_connection(struct model_view *v, const char *integration_id,
     return 0;
 }
 
+/* A popular element is applied many times: its copies are shown without what they do. */
+static const struct value *without_config(struct model_view *v,
+                                          const struct model_entry *e) {
+    const struct element_type *t = element_type(e->type);
+    struct object_builder b;
+
+    object_begin(&b, v->arena, e->now->len);
+    object_set_all(&b, e->now);
+    for (size_t i = 0; i < t->domain->fields_len; i++)
+        if (t->domain->fields[i].kind >= FIELD_ANY)
+            object_delete(&b, t->domain->fields[i].name,
+                          strlen(t->domain->fields[i].name));
+    object_delete(&b, "dependencies", strlen("dependencies"));
+    return object_end(&b);
+}
+
 /* [{element, integration}] of a universal element. */
 static int add_applied(struct model_view *v, struct model_entry *e, void *ctx,
                        struct status *st) {
@@ -148,7 +164,7 @@ static int add_applied(struct model_view *v, struct model_entry *e, void *ctx,
 
     if (rc)
         return rc < 0 ? -1 : 0;
-    if (element_shape(v, e->type, e->now, &element, st) < 0 ||
+    if (element_shape(v, e->type, without_config(v, e), &element, st) < 0 ||
         element_shape(v, EL_INTEGRATION, integration, &joined, st) < 0)
         return -1;
     array_push(list,

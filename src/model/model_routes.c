@@ -17,8 +17,9 @@ struct row {
 
 #define ROW(type_, operation_, family_, method_, path_, access_, needs_, layers_,        \
             summary_, query_, body_, response_)                                          \
-    {{HTTP_##method_, path_, model_api_handle, ACCESS_##access_, 0, summary_, query_,    \
-      body_, response_, &(const struct model_row){type_, family_, operation_}},          \
+    {{HTTP_##method_, path_, model_api_handle, ACCESS_##access_,                         \
+      HTTP_##method_ == HTTP_GET ? ROUTE_INLINE : 0, summary_, query_, body_, response_, \
+      &(const struct model_row){type_, family_, operation_}},                            \
      needs_,                                                                             \
      layers_},
 

@@ -59,7 +59,7 @@ struct model_view *model_view_of(const struct request *rq);
 /* The handler of all rows. */
 int model_api_handle(struct request *rq, struct reply *rp, struct status *st);
 /* The list operation (model_list.c). */
-int model_list_reply(struct request *rq, const struct model_row *row, struct reply *rp,
-                     struct status *st);
+int model_list_reply(struct request *rq, struct model_view *v,
+                     const struct model_row *row, struct reply *rp, struct status *st);
 
 #endif

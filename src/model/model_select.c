@@ -97,6 +97,7 @@ int model_resolve_customer(struct model_view *v, const char *user_id, const char
         *ret_id = v->caller->customer_id;
         return 0;
     }
+    model_view_reads(v, C_CUSTOMERS);
     rc = auth_find_customer(v->deps, v->arena, v->workspace_id, user_id, &doc, st);
     if (rc == 1)
         return not_found("Customer", user_id, st);
@@ -131,7 +132,7 @@ static int find_connection(struct model_view *v, const struct model_selector *s,
         }
         q.where = store_and(a, where, store_eq_text(a, "userId", customer), NULL);
     }
-    if (store_list(v->deps->store, a, C_CONNECTIONS, &q, &page, st) < 0)
+    if (model_store_list(v, C_CONNECTIONS, &q, &page, st) < 0)
         return -1;
     if (!value_items_count(page.items))
         return 1;
@@ -216,7 +217,7 @@ static int find_only(struct model_view *v, const struct element_type *t, const c
 
     if (!(t->layers & LAYER_INTEGRATION))
         return 1;
-    if (store_list(v->deps->store, a, t->collection, &q, &page, st) < 0)
+    if (model_store_list(v, t->collection, &q, &page, st) < 0)
         return -1;
     if (value_items_count(page.items) > 1)
         return ambiguous(t, key, st);
@@ -405,7 +406,9 @@ static int archived_instance(struct model_view *v, const struct element_type *t,
                            NULL),
         .sort = {{"id", true}}};
     const struct value *doc;
-    int rc = store_find(v->deps->store, a, t->collection, &q, &doc, st);
+    int rc;
+
+    rc = model_store_find(v, t->collection, &q, &doc, st);
 
     if (rc == 0)
         *ret_doc = model_view_add(v, t->id, doc)->now;

@@ -467,7 +467,7 @@ static int queue_namers(struct model_view *v, enum element_id type, const char *
 
     do {
         page = (struct store_page){0};
-        if (store_list(v->deps->store, a, C_DEPENDENCIES, &q, &page, st) < 0)
+        if (model_store_list(v, C_DEPENDENCIES, &q, &page, st) < 0)
             return -1;
         for (VALUE_EACH_ITEM(edge, page.items)) {
             const struct element_type *t =

@@ -43,6 +43,10 @@ const char *model_view_workspace_id(const struct model_view *v) {
     return v->workspace_id;
 }
 
+void model_view_note_read(struct model_view *v, enum collection c) {
+    model_view_reads(v, c);
+}
+
 enum layer model_layer(const struct value *doc) {
     return layer_from_name(value_get_string(doc, "layer", ""));
 }
@@ -162,8 +166,7 @@ int model_get(struct model_view *v, enum element_id type, const char *id,
 
     if (e)
         return give(e, ret_doc);
-    rc =
-        store_get(v->deps->store, v->arena, element_type(type)->collection, id, &doc, st);
+    rc = model_store_get(v, element_type(type)->collection, id, &doc, st);
     if (rc)
         return rc;
     if (!is_ours(v, doc))
@@ -182,7 +185,9 @@ static int find_where(struct model_view *v, enum element_id type,
         .sort = {{"id", true}},
     };
     const struct value *doc;
-    int rc = store_find(v->deps->store, a, element_type(type)->collection, &q, &doc, st);
+    int rc;
+
+    rc = model_store_find(v, element_type(type)->collection, &q, &doc, st);
 
     return rc ? rc : give(model_view_add(v, type, doc), ret_doc);
 }
@@ -260,7 +265,7 @@ int model_get_other(struct model_view *v, enum collection c, const char *id,
     int rc;
 
     if (!doc) {
-        rc = store_get(v->deps->store, v->arena, c, id, &doc, st);
+        rc = model_store_get(v, c, id, &doc, st);
         if (rc)
             return rc;
         if (!is_ours(v, doc))
@@ -289,8 +294,7 @@ int model_view_each(struct model_view *v, enum element_id type,
 
     do {
         page = (struct store_page){0};
-        if (store_list(v->deps->store, a, element_type(type)->collection, &q, &page, st) <
-            0)
+        if (model_store_list(v, element_type(type)->collection, &q, &page, st) < 0)
             return -1;
         for (VALUE_EACH_ITEM(doc, page.items)) {
             struct model_entry *e = model_view_add(v, type, doc);

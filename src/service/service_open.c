@@ -23,11 +23,13 @@
 #include "crypto/crypto_seal.h"
 #include "http/http_client.h"
 #include "journal/journal.h"
+#include "model/model_cache.h"
 #include "service_priv.h"
 #include "store/store.h"
 
 enum {
     CACHE_BYTES = 64 * 1024 * 1024,
+    ANSWER_CACHE_BYTES = 32 * 1024 * 1024,
     CONNECTOR_CACHE_BYTES = 64 * 1024 * 1024,
 };
 
@@ -71,8 +73,10 @@ static int open_store(struct service *s, struct status *st) {
         st_clear(st);
         nanosleep(&pause, NULL);
     }
-    if (s->options->owns_data)
+    if (s->options->owns_data) {
         s->deps.store = store_open_cached(s->deps.store, CACHE_BYTES);
+        s->deps.model_cache = model_cache_new(ANSWER_CACHE_BYTES);
+    }
     return 0;
 }
 
@@ -153,6 +157,7 @@ void service_close(struct service *s) {
     journal_free(&s->deps.journal); /* writes what waits */
     if (s->deps.blob)
         blob_close(&s->deps.blob);
+    model_cache_free(&s->deps.model_cache);
     if (s->deps.store)
         store_close(&s->deps.store);
 }

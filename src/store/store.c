@@ -237,3 +237,8 @@ int store_open(const char *address, struct store **ret_store, struct status *st)
     return st_fail(st, ST_CONFIGURATION, NULL,
                    "No document store knows addresses of this kind.");
 }
+
+bool store_version(const struct store *s, enum collection c, unsigned *ret_version) {
+    assert(c < COLLECTION_COUNT);
+    return s->ops->version && s->ops->version(s, c, ret_version);
+}

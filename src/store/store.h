@@ -160,6 +160,12 @@ int store_delete_many(struct store *s, enum collection c,
 /* Adds delta to a named counter (0 when new) and gives its new value. */
 int store_counter_add(struct store *s, const char *name, int64_t delta,
                       int64_t *ret_value, struct status *st);
+/*
+ * For caches of what was made from documents: a number that every write of the collection
+ * changes. False when it is not known, because the store is not a cached one, or just
+ * now, because a write is under way. Take it before the documents are read.
+ */
+bool store_version(const struct store *s, enum collection c, unsigned *ret_version);
 /* 0 when the backend answers now. */
 int store_ping(struct store *s, struct status *st);
 

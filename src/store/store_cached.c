@@ -422,6 +422,14 @@ static void end(struct cached *s, enum collection c, struct version *v) {
     write_end(&s->any[c]);
 }
 
+static bool cached_version(const struct store *base, enum collection c,
+                           unsigned *ret_version) {
+    const struct cached *s = (const struct cached *)base;
+
+    *ret_version = atomic_load(&s->any[c].generation);
+    return atomic_load(&s->any[c].in_flight) == 0;
+}
+
 static int cached_insert(struct store *base, enum collection c, const struct value *docs,
                          size_t n, struct status *st) {
     struct cached *s = cached_of(base);
@@ -545,6 +553,7 @@ static const struct store_ops cached_ops = {
     .counter_add = cached_counter_add,
     .ping = cached_ping,
     .close = cached_close,
+    .version = cached_version,
 };
 
 struct store *store_open_cached(struct store *inner, size_t max_bytes) {

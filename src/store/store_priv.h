@@ -54,6 +54,8 @@ struct store_ops {
                        int64_t *ret_value, struct status *st);
     int (*ping)(struct store *s, struct status *st);
     void (*close)(struct store *s);
+    /* May be NULL: never known. */
+    bool (*version)(const struct store *s, enum collection c, unsigned *ret_version);
 };
 
 struct store {

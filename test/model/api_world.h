@@ -95,7 +95,8 @@ static const struct value *call_as(struct world *w, struct caller *who,
                          .caller = who,
                          .method = (enum http_method)http_method_from_name(method),
                          .connection = &w->connection,
-                         .id = "test"};
+                         .id = "test",
+                         .may_block = true};
     struct reply rp = {.arena = w->arena};
     const char *question = strchr(target, '?'), *allow;
     const struct value *out = &value_undefined;

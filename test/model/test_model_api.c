@@ -4,6 +4,7 @@
 #include "api_world.h"
 #include "data/data.h"
 #include "integration/integration.h"
+#include "model/model_cache.h"
 
 static void plural_and_singular_addresses_reach_the_same_element(void **state) {
     struct world *w = *state;
@@ -343,6 +344,45 @@ static void integrations_show_the_callers_connection_and_hide_parameters(void **
     assert_text(value_get(doc, "parameters"), "clientId", "x");
 }
 
+static void cached_answers_change_with_what_they_were_made_of(void **state) {
+    struct world *w = *state;
+    struct bytes body;
+    int seen = 0;
+
+    w->store = store_open_cached(w->store, 1 << 20);
+    w->deps.store = w->store;
+    w->deps.model_cache = model_cache_new(1 << 20);
+    with_connections(w);
+    expect(w, 201, "POST", "/actions", "{'key':'a','name':'A'}");
+    for (int i = 0; i < 3; i++) {
+        const char *name = path_to(w, "N%d", i);
+        expect(w, 200, "PATCH", "/actions/a", path_to(w, "{'name':'%s'}", name));
+        for (int again = 0; again < 2; again++) {
+            assert_text(expect(w, 200, "GET", "/actions/a", NULL), "name", name);
+            assert_text(
+                value_at(value_get(expect(w, 200, "GET", "/actions", NULL), "items"), 0),
+                "name", name);
+        }
+        seen += model_cache_get(w->deps.model_cache, w->store, "ws1\n1\n\n/actions/a\n",
+                                w->arena, &body);
+    }
+    assert_int_equal(seen, 3);
+    /* joins count, too; and an answer is for one caller only */
+    expect_as(w, &w->customer, 200, "PUT", "/connections/conn1/actions/a", NULL);
+    for (int i = 0; i < 2; i++) {
+        const char *name = path_to(w, "CRM %d", i);
+        expect(w, 200, "PATCH", "/integrations/crm", path_to(w, "{'name':'%s'}", name));
+        for (int again = 0; again < 2; again++)
+            assert_text(value_get(expect_as(w, &w->customer, 200, "GET",
+                                            "/connections/conn1/actions/a", NULL),
+                                  "integration"),
+                        "name", name);
+    }
+    struct caller stranger = {.workspace_id = WS, .customer_id = "cu2"};
+    expect_as(w, &stranger, 404, "GET", "/connections/conn1/actions/a", NULL);
+    model_cache_free(&w->deps.model_cache);
+}
+
 /* Selectors that mean mischief: an error of the contract, never a crash or a 5xx. */
 static void hostile_selectors_are_answered(void **state) {
     static const char *const evil[] = {
@@ -434,6 +474,7 @@ int main(void) {
         T(clones_and_exports_are_independent),
         T(links_lead_both_ways_and_repeat_harmlessly),
         T(integrations_show_the_callers_connection_and_hide_parameters),
+        T(cached_answers_change_with_what_they_were_made_of),
         T(hostile_selectors_are_answered),
     };
 
