@@ -117,6 +117,7 @@ struct answer fixture_call(struct fixture *f, enum http_method m, const char *pa
                            const char *token, const char *body) {
     struct fake_connection *c = arena_zalloc(f->a, sizeof(*c));
     struct request rq = {.arena = f->a,
+                         .may_block = true,
                          .deps = &f->deps,
                          .method = m,
                          .query_text = "",
