@@ -80,8 +80,8 @@ static int apply_composed(struct ev *ev, const struct function *fn,
                           const struct args *args, struct value *out) {
     struct value v = args->len ? args->v[0] : value_undefined;
 
-    if (++ev->depth > ev->limits.max_depth)
-        return jsonata_fail(ev, "U1001");
+    if (jsonata_enter(ev) < 0)
+        return -1;
     if (jsonata_apply(ev, fn->f, &v, 1, value_null, args->env, &v) < 0 ||
         jsonata_apply(ev, fn->g, &v, 1, value_null, args->env, out) < 0)
         return -1;

@@ -401,6 +401,8 @@ static int add_name(struct ev *ev, struct buf *b, const struct part *part, doubl
         name = n >= 1 && n <= 7 ? days[(int)n] : NULL;
     else
         return unknown_component(ev, "D3133", part);
+    if (!name && part->names == CASE_TITLE && !part->has_width)
+        name = "undefined"; /* of an invalid date */
     if (!name)
         return jsonata_fail_type(ev, "The date has no name");
     len = strlen(name);

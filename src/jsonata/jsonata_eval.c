@@ -8,6 +8,7 @@
 #include "jsonata_priv.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -19,12 +20,16 @@
 #include "jsonata_call.h"
 #include "jsonata_path.h"
 
-#define DEFAULT_DEPTH    1500
+#define DEFAULT_DEPTH    3000
 #define DEFAULT_STEPS    20000000
 #define DEFAULT_BYTES    ((size_t)256 * 1024 * 1024)
-#define STACK_BYTES      ((ptrdiff_t)400 * 1024)
+#define STACK_RESERVE    ((size_t)96 * 1024) /* left to what we call */
 #define CHECK_EVERY      256
 #define MAX_RESULT_DEPTH 500
+
+/* Not inlined: an evaluation nests through few functions, and the frame of each
+ * must hold only its own needs. */
+#define OUT_OF_LINE __attribute__((noinline))
 
 /* ---- failures and limits ---- */
 
@@ -71,11 +76,29 @@ int jsonata_need(struct ev *ev, double bytes) {
     return 0;
 }
 
-static int enter(struct ev *ev) {
-    char here;
-    ptrdiff_t used = ev->stack_start - &here;
+/*
+ * The lowest address that an evaluation on this thread may use. Asked of the
+ * system once per thread, because that is slow; the one variable of this folder.
+ */
+const char *jsonata_stack_floor(void) {
+    static _Thread_local const char *floor;
+    pthread_attr_t attr;
+    void *start = NULL;
+    size_t size = 0;
 
-    if (++ev->depth > ev->limits.max_depth || (used < 0 ? -used : used) > STACK_BYTES)
+    if (!floor && pthread_getattr_np(pthread_self(), &attr) == 0) {
+        pthread_attr_getstack(&attr, &start, &size);
+        pthread_attr_destroy(&attr);
+        floor =
+            (const char *)start + (size > 2 * STACK_RESERVE ? STACK_RESERVE : size / 2);
+    }
+    return floor;
+}
+
+int jsonata_enter(struct ev *ev) {
+    char here;
+
+    if (++ev->depth > ev->limits.max_depth || &here < ev->stack_floor)
         return over_limit(
             ev, "Stack overflow error: Check for non-terminating recursive function");
     return jsonata_step(ev);
@@ -351,8 +374,8 @@ static bool includes(struct value x, struct value y) {
     return false;
 }
 
-static int operate(struct ev *ev, enum op op, struct value x, struct value y,
-                   struct value *out) {
+OUT_OF_LINE static int operate(struct ev *ev, enum op op, struct value x, struct value y,
+                               struct value *out) {
     switch (op) {
     case OP_PLUS:
     case OP_MINUS:
@@ -391,8 +414,8 @@ static int at_operator(struct ev *ev, const struct node *n) {
     return -1;
 }
 
-static int logic(struct ev *ev, const struct node *n, struct value x, struct value input,
-                 struct frame *env, struct value *out) {
+OUT_OF_LINE static int logic(struct ev *ev, const struct node *n, struct value x,
+                             struct value input, struct frame *env, struct value *out) {
     struct value y;
     bool truth;
 
@@ -407,8 +430,8 @@ static int logic(struct ev *ev, const struct node *n, struct value x, struct val
     return 0;
 }
 
-static int binary(struct ev *ev, const struct node *n, struct value input,
-                  struct frame *env, struct value *out) {
+OUT_OF_LINE static int binary(struct ev *ev, const struct node *n, struct value input,
+                              struct frame *env, struct value *out) {
     struct value x, y;
 
     if (jsonata_evaluate(ev, n->lhs, input, env, &x) < 0)
@@ -420,8 +443,8 @@ static int binary(struct ev *ev, const struct node *n, struct value input,
     return operate(ev, n->op, x, y, out) < 0 ? at_operator(ev, n) : 0;
 }
 
-static int negate(struct ev *ev, const struct node *n, struct value input,
-                  struct frame *env, struct value *out) {
+OUT_OF_LINE static int negate(struct ev *ev, const struct node *n, struct value input,
+                              struct frame *env, struct value *out) {
     struct value v;
     bool numeric;
 
@@ -447,8 +470,9 @@ static bool is_nested_array(const struct node *item) {
            (item->type == N_STRING && value_equals_text(&item->value, "["));
 }
 
-static int array_constructor(struct ev *ev, const struct node *n, struct value input,
-                             struct frame *env, struct value *out) {
+OUT_OF_LINE static int array_constructor(struct ev *ev, const struct node *n,
+                                         struct value input, struct frame *env,
+                                         struct value *out) {
     size_t mark = ev->top;
 
     for (size_t i = 0; i < n->list_len; i++) {
@@ -486,8 +510,8 @@ static int unary(struct ev *ev, const struct node *n, struct value input,
 
 /* ---- the other nodes ---- */
 
-static int condition(struct ev *ev, const struct node *n, struct value input,
-                     struct frame *env, struct value *out) {
+OUT_OF_LINE static int condition(struct ev *ev, const struct node *n, struct value input,
+                                 struct frame *env, struct value *out) {
     struct value v;
     bool truth;
 
@@ -500,8 +524,8 @@ static int condition(struct ev *ev, const struct node *n, struct value input,
     return n->third ? jsonata_evaluate(ev, n->third, input, env, out) : 0;
 }
 
-static int block(struct ev *ev, const struct node *n, struct value input,
-                 struct frame *env, struct value *out) {
+OUT_OF_LINE static int block(struct ev *ev, const struct node *n, struct value input,
+                             struct frame *env, struct value *out) {
     struct frame *frame = jsonata_frame(ev, env, NULL);
 
     *out = value_undefined;
@@ -580,7 +604,7 @@ int jsonata_evaluate(struct ev *ev, const struct node *n, struct value input,
                      struct frame *env, struct value *out) {
     struct value v;
 
-    if (enter(ev) < 0 || evaluate_node(ev, n, input, env, &v) < 0)
+    if (jsonata_enter(ev) < 0 || evaluate_node(ev, n, input, env, &v) < 0)
         return -1;
     for (size_t i = 0; n->predicate && i < n->predicate->len; i++)
         if (jsonata_filter(ev, n->predicate->items[i].expr, v, env, &v) < 0)
@@ -596,7 +620,7 @@ int jsonata_evaluate(struct ev *ev, const struct node *n, struct value input,
 
 int jsonata_compile(struct arena *a, const char *text, size_t len,
                     const struct jsonata **ret_expr, struct status *st) {
-    struct parse ps = {.arena = a};
+    struct parse ps = {.arena = a, .stack_floor = jsonata_stack_floor()};
     const struct node *root = jsonata_parse(&ps, text, len);
     struct jsonata *expr;
 
@@ -695,8 +719,7 @@ static void set_limits(struct ev *ev, const struct jsonata_limits *limits) {
 int jsonata_eval(const struct jsonata *expr, struct arena *a, const struct value *input,
                  const struct value *bindings, const struct jsonata_limits *limits,
                  const struct value **ret_result, struct status *st) {
-    char here;
-    struct ev ev = {.arena = a, .stack_start = &here};
+    struct ev ev = {.arena = a, .stack_floor = jsonata_stack_floor()};
     struct cleaner cleaner = {.arena = a};
     struct name root_name = jsonata_name("$", 1);
     struct value context = *input, result;

@@ -333,10 +333,8 @@ int jsonata_fn_distinct(struct ev *ev, struct args *args, struct value *out) {
 /* Sets in b, with true, every key that $keys gives of v. */
 static int collect_keys(struct ev *ev, struct value v, struct object_builder *b) {
     if (is_array(v)) {
-        if (jsonata_step(ev) < 0)
+        if (jsonata_enter(ev) < 0)
             return -1;
-        if (++ev->depth > ev->limits.max_depth)
-            return jsonata_fail(ev, "U1001");
         for (size_t i = 0; i < v.len; i++)
             if (collect_keys(ev, v.items[i], b) < 0)
                 return -1;
@@ -381,8 +379,8 @@ int jsonata_fn_lookup(struct ev *ev, struct args *args, struct value *out) {
 /* Pushes what $spread gives of v; *flags are those of the array it would give. */
 static int spread(struct ev *ev, struct value v, unsigned *flags) {
     if (is_array(v)) {
-        if (++ev->depth > ev->limits.max_depth)
-            return jsonata_fail(ev, "U1001");
+        if (jsonata_enter(ev) < 0)
+            return -1;
         for (size_t i = 0; i < v.len; i++) {
             unsigned ignored;
 
@@ -580,7 +578,7 @@ static int fail_inner(struct ev *ev, const char *code, const struct failure *inn
 
 int jsonata_fn_eval(struct ev *ev, struct args *args, struct value *out) {
     struct value text = argument(args, 0), input = args->input, focus = argument(args, 1);
-    struct parse ps = {.arena = ev->arena};
+    struct parse ps = {.arena = ev->arena, .stack_floor = ev->stack_floor};
     const struct node *root;
     struct failure inner;
 

@@ -362,7 +362,7 @@ static int replace_text(struct ev *ev, struct value s, struct value pattern,
     struct buf b = BUF_INIT;
     const char *p = s.str, *end = s.str + s.len;
 
-    if (replacement.type != VALUE_STRING)
+    if (replacement.type != VALUE_STRING && find_text(s, pattern))
         return jsonata_fail_value(ev, "D3012", replacement);
     for (double n = 0; n < limit; n++) {
         const char *at = memmem(p, (size_t)(end - p), pattern.str, pattern.len);

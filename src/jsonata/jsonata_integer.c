@@ -34,6 +34,8 @@ static const uint16_t zeros[] = {
     0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50, 0x1BB0, 0x1C40, 0x1C50, 0xA620,
     0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0, 0xFF10};
 
+#define MAX_DIGITS 1000
+
 /* ---- pictures ---- */
 
 static bool equals(struct units u, const char *text) {
@@ -225,7 +227,7 @@ static void add_letters(struct buf *b, double n, char first) {
 
 /* A number's digits under construction. */
 struct digits {
-    uint16_t u[512];
+    uint16_t u[MAX_DIGITS + 4 * MAX_SEPARATORS + 64];
     size_t len;
 };
 
@@ -273,7 +275,7 @@ static int format_decimal(struct ev *ev, double n, bool negative,
     char text[32];
     size_t len = value_format_number(n, text);
 
-    if (p->mandatory > 200)
+    if (p->mandatory > MAX_DIGITS)
         return jsonata_fail_type(ev, "The picture asks for too many digits");
     for (int i = (int)len; i < p->mandatory; i++)
         d.u[d.len++] = '0';
@@ -392,32 +394,33 @@ double jsonata_parse_int(struct units t) {
     return sign * value;
 }
 
-static double parse_roman(struct units t) {
+/* any_case: small letters count too. */
+static double parse_roman(struct units t, bool any_case) {
     double decimal = 0, max = 1;
 
     for (size_t i = t.len; i-- > 0;) {
         double value;
 
-        switch (t.u[i] | 0x20) {
-        case 'm':
+        switch (any_case && t.u[i] < 128 ? t.u[i] & ~0x20 : t.u[i]) {
+        case 'M':
             value = 1000;
             break;
-        case 'd':
+        case 'D':
             value = 500;
             break;
-        case 'c':
+        case 'C':
             value = 100;
             break;
-        case 'l':
+        case 'L':
             value = 50;
             break;
-        case 'x':
+        case 'X':
             value = 10;
             break;
-        case 'v':
+        case 'V':
             value = 5;
             break;
-        case 'i':
+        case 'I':
             value = 1;
             break;
         default:
@@ -547,7 +550,7 @@ int jsonata_integer_parse(struct ev *ev, struct units t, const struct integer_pi
         *ret = parse_letters(t, p->letters == CASE_UPPER ? 'A' : 'a');
         return 0;
     case INTEGER_ROMAN:
-        *ret = parse_roman(t);
+        *ret = parse_roman(t, p->letters != CASE_UPPER);
         return 0;
     case INTEGER_WORDS:
         *ret = parse_words(ev, t);

@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "jsonata_lex.h"
 
-#define MAX_NESTING 400
+#define MAX_NESTING 2000
 
 struct parser {
     struct parse *ps;
@@ -32,6 +32,16 @@ static const uint8_t binding_powers[] = {
 };
 
 static struct node *expression(struct parser *p, unsigned power);
+
+int jsonata_parse_enter(struct parse *ps, uint32_t position) {
+    char here;
+
+    if (++ps->depth <= MAX_NESTING && &here >= ps->stack_floor)
+        return 0;
+    jsonata_parse_failed(ps, "U1001", position, NULL);
+    ps->failure.text = "The expression is nested too deeply";
+    return -1;
+}
 
 /* ---- nodes ---- */
 
@@ -461,11 +471,8 @@ static struct node *expression(struct parser *p, unsigned power) {
     struct token t = p->now;
     struct node *left;
 
-    if (++p->ps->depth > MAX_NESTING) {
-        jsonata_parse_failed(p->ps, "U1001", t.position, NULL);
-        p->ps->failure.text = "The expression is nested too deeply";
+    if (jsonata_parse_enter(p->ps, t.position) < 0)
         return NULL;
-    }
     if (advance(p, true) < 0)
         return NULL;
     left = prefix(p, &t);

@@ -13,6 +13,9 @@
 
 #include "base/arena.h"
 
+/* Not inlined, to keep the frames of nested evaluations small. */
+#define OUT_OF_LINE __attribute__((noinline))
+
 static const struct name at_sign = {"@", 1, 0};
 
 static struct value one_item(struct ev *ev, struct value v, unsigned flags) {
@@ -86,8 +89,8 @@ static int all_numbers(struct ev *ev, struct value v, bool *ret) {
 }
 
 /* Pushes the item if the predicate's result selects it. */
-static int select_item(struct ev *ev, struct value res, struct value item, size_t index,
-                       size_t count) {
+OUT_OF_LINE static int select_item(struct ev *ev, struct value res, struct value item,
+                                   size_t index, size_t count) {
     bool numeric, truthy;
 
     if (jsonata_is_numeric(ev, res, &numeric) < 0)
@@ -223,8 +226,8 @@ static int swap_by_terms(struct ev *ev, void *ctx, struct value x, struct value 
     return 0;
 }
 
-static int sort_step(struct ev *ev, const struct node *n, struct value input,
-                     struct frame *env, struct value *out) {
+OUT_OF_LINE static int sort_step(struct ev *ev, const struct node *n, struct value input,
+                                 struct frame *env, struct value *out) {
     struct order order = {n, env, is_array(input) && (input.spare & TUPLE_STREAM)};
 
     return jsonata_merge_sort(ev, input, swap_by_terms, &order, out);
@@ -328,8 +331,8 @@ int jsonata_lookup(struct ev *ev, struct value input, const struct name *key,
     size_t mark = ev->top;
 
     if (is_array(input)) {
-        if (jsonata_step(ev) < 0 || ++ev->depth > ev->limits.max_depth)
-            return jsonata_fail(ev, "U1001");
+        if (jsonata_enter(ev) < 0)
+            return -1;
         if (lookup_into(ev, input, key) < 0)
             return -1;
         ev->depth--;
@@ -346,8 +349,8 @@ static bool is_plain_name(const struct node *n) {
 }
 
 /* A field name as a step, the usual case, without the detour by evaluation. */
-static int name_step(struct ev *ev, const struct node *n, struct value input,
-                     struct results *r) {
+OUT_OF_LINE static int name_step(struct ev *ev, const struct node *n, struct value input,
+                                 struct results *r) {
     const struct name *key = &n->name;
 
     ev->steps += input.len;
@@ -372,8 +375,8 @@ static int name_step(struct ev *ev, const struct node *n, struct value input,
     return 0;
 }
 
-static int plain_step(struct ev *ev, const struct node *n, struct value input,
-                      struct frame *env, bool last, struct value *out) {
+OUT_OF_LINE static int plain_step(struct ev *ev, const struct node *n, struct value input,
+                                  struct frame *env, bool last, struct value *out) {
     struct results r = {.mark = ev->top};
 
     if (n->type == N_SORT) {
@@ -405,8 +408,8 @@ static int plain_step(struct ev *ev, const struct node *n, struct value input,
 
 /* ---- steps of tuples ---- */
 
-static void push_tuple(struct ev *ev, const struct node *n, struct value from,
-                       struct value res, bool res_is_tuple, size_t position) {
+OUT_OF_LINE static void push_tuple(struct ev *ev, const struct node *n, struct value from,
+                                   struct value res, bool res_is_tuple, size_t position) {
     struct object_builder b;
 
     tuple_begin(ev, &b, from);
@@ -456,14 +459,17 @@ static int tuple_sort(struct ev *ev, const struct node *n, struct value input,
 }
 
 /* tuples: NULL before the first step that makes them. */
-static int tuple_step(struct ev *ev, const struct node *n, struct value input,
-                      const struct value *tuples, struct frame *env, struct value *out) {
+OUT_OF_LINE static int tuple_step(struct ev *ev, const struct node *n, struct value input,
+                                  const struct value *tuples, struct frame *env,
+                                  struct value *out) {
     size_t mark = ev->top;
     struct value list;
 
     if (n->type == N_SORT)
         return tuple_sort(ev, n, input, tuples, env, out);
-    list = tuples ? *tuples : array_like(ev, input);
+    if (!tuples && !is_array(input))
+        return jsonata_fail_type(ev, "input.map is not a function");
+    list = tuples ? *tuples : input;
     for (size_t i = 0; i < list.len; i++) {
         struct value tuple = tuples ? list.items[i] : context_tuple(ev, list.items[i]),
                      res;
@@ -715,8 +721,9 @@ static struct value reduce_tuples(struct ev *ev, struct value data) {
     return *object_end(&b);
 }
 
-static int group_value(struct ev *ev, const struct grouping *g, const struct bucket *b,
-                       bool reduce, struct frame *env, struct value *out) {
+OUT_OF_LINE static int group_value(struct ev *ev, const struct grouping *g,
+                                   const struct bucket *b, bool reduce, struct frame *env,
+                                   struct value *out) {
     struct value context = bucket_data(b);
 
     if (reduce) {
@@ -731,6 +738,30 @@ static int group_value(struct ev *ev, const struct grouping *g, const struct buc
     return jsonata_evaluate(ev, g->group->pairs[b->pair].value, context, env, out);
 }
 
+/* Puts buckets into the order of an object's keys: array indexes first. */
+static void order_buckets(struct ev *ev, struct grouping *g) {
+    struct object_builder b;
+    struct bucket *ordered;
+    const struct value *order;
+    bool digits = false;
+
+    for (size_t i = 0; i < g->len; i++)
+        digits |= g->buckets[i].key.str[0] >= '0' && g->buckets[i].key.str[0] <= '9';
+    if (!digits || g->len < 2)
+        return;
+    object_begin(&b, ev->arena, g->len);
+    for (size_t i = 0; i < g->len; i++) {
+        struct value place = of_number((double)i);
+
+        object_set_ref(&b, g->buckets[i].key.str, g->buckets[i].key.len, &place);
+    }
+    order = object_end(&b);
+    ordered = arena_alloc(ev->arena, g->len * sizeof(*ordered));
+    for (size_t i = 0; i < g->len; i++)
+        ordered[i] = g->buckets[(size_t)order->members[i].value.number];
+    g->buckets = ordered;
+}
+
 int jsonata_group(struct ev *ev, const struct group *group, struct value input,
                   struct frame *env, struct value *out) {
     struct grouping g = {.group = group};
@@ -739,8 +770,12 @@ int jsonata_group(struct ev *ev, const struct group *group, struct value input,
 
     if (!is_array(input))
         input = one_item(ev, input, SEQUENCE);
-    if (input.len == 0)
+    if (input.len == 0) {
+        if (reduce && group->len) /* the library reads "@" of a tuple that is not there */
+            return jsonata_fail_type(ev, "Cannot read properties of undefined");
         input = one_item(ev, value_undefined, SEQUENCE);
+        reduce = false;
+    }
     for (size_t i = 0; i < input.len; i++) {
         struct value item = input.items[i], context = item;
         struct frame *frame = env;
@@ -757,6 +792,7 @@ int jsonata_group(struct ev *ev, const struct group *group, struct value input,
                 return -1;
         }
     }
+    order_buckets(ev, &g);
     object_begin(&b, ev->arena, g.len);
     for (size_t i = 0; i < g.len; i++) {
         struct value v;
@@ -777,8 +813,8 @@ static int push_flattened(struct ev *ev, struct value v) {
         jsonata_push(ev, v);
         return 0;
     }
-    if (++ev->depth > ev->limits.max_depth)
-        return jsonata_fail(ev, "U1001");
+    if (jsonata_enter(ev) < 0)
+        return -1;
     for (size_t i = 0; i < v.len; i++)
         if (push_flattened(ev, v.items[i]) < 0)
             return -1;
@@ -819,10 +855,8 @@ int jsonata_wildcard(struct ev *ev, struct value input, struct value *out) {
 }
 
 static int push_descendants(struct ev *ev, struct value v) {
-    if (jsonata_step(ev) < 0)
+    if (jsonata_enter(ev) < 0)
         return -1;
-    if (++ev->depth > ev->limits.max_depth)
-        return jsonata_fail(ev, "U1001");
     if (is_array(v)) {
         for (size_t i = 0; i < v.len; i++)
             if (push_descendants(ev, v.items[i]) < 0)

@@ -203,7 +203,8 @@ struct parse {
     struct arena *arena;
     struct failure failure;
     size_t depth;
-    unsigned labels; /* of % */
+    const char *stack_floor; /* as in struct ev */
+    unsigned labels;         /* of % */
 };
 
 /* NULL with ps->failure filled when the text is no expression. */
@@ -213,6 +214,8 @@ struct node *jsonata_process(struct parse *ps, struct node *n);
 /* Fills ps->failure; NULL. */
 void *jsonata_parse_failed(struct parse *ps, const char *code, uint32_t position,
                            const struct value *token);
+/* Goes one level deeper; the caller counts ps->depth down again. */
+int jsonata_parse_enter(struct parse *ps, uint32_t position);
 /* S0217: nothing that a % could stand for. */
 void *jsonata_orphan_parent(struct parse *ps, const struct node *n);
 /* The list of n grows in the arena. */
@@ -272,9 +275,10 @@ struct ev {
     struct jsonata_limits limits;
     struct failure failure;
     size_t depth, steps, next_check;
+    size_t shown_depth; /* where the text of a value was begun */
     size_t arena_start;
-    const char *stack_start;
-    struct value *stack; /* items of sequences under construction */
+    const char *stack_floor; /* where the thread's stack is used up */
+    struct value *stack;     /* items of sequences under construction */
     size_t top, cap;
     double now_ms;
     bool has_now;
@@ -339,6 +343,11 @@ int jsonata_transform(struct ev *ev, const struct function *fn, struct value obj
                       struct value *out);
 /* Gives validated arguments in *args. */
 int jsonata_validate(struct ev *ev, const struct signature *sig, struct args *args);
+/* Goes one level deeper (the caller counts ev->depth down again) and one step on;
+ * -1 at a limit or when the stack is used up. */
+int jsonata_enter(struct ev *ev);
+/* Lowest address of this thread's stack that may be used. */
+const char *jsonata_stack_floor(void);
 /* Counts one step and looks at the limits. */
 int jsonata_step(struct ev *ev);
 /* -1 when `bytes` more would pass the memory limit (or SIZE_MAX / 4). */

@@ -12,8 +12,6 @@
 
 #include "base/arena.h"
 
-#define MAX_DEPTH 1000
-
 static const char *const type_names[] = {
     [N_END] = "(end)",           [N_NAME] = "name",
     [N_STRING] = "string",       [N_NUMBER] = "number",
@@ -567,11 +565,8 @@ struct node *jsonata_process(struct parse *ps, struct node *n) {
     bool keep_array = n->keep_array;
     struct node *result;
 
-    if (++ps->depth > MAX_DEPTH) {
-        jsonata_parse_failed(ps, "U1001", n->position, NULL);
-        ps->failure.text = "The expression is nested too deeply";
+    if (jsonata_parse_enter(ps, n->position) < 0)
         return NULL;
-    }
     result = process_node(ps, n);
     ps->depth--;
     if (result && keep_array)

@@ -117,10 +117,8 @@ static int resolve(struct changes *c, struct value v, struct value *out) {
     *out = v;
     if (v.type != VALUE_ARRAY && v.type != VALUE_OBJECT)
         return 0;
-    if (jsonata_step(c->ev) < 0)
+    if (jsonata_enter(c->ev) < 0)
         return -1;
-    if (++c->ev->depth > c->ev->limits.max_depth)
-        return jsonata_fail(c->ev, "U1001");
     rc = v.type == VALUE_ARRAY ? resolve_array(c, v, out) : resolve_object(c, v, out);
     c->ev->depth--;
     return rc;

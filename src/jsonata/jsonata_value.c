@@ -13,6 +13,7 @@
 #include "value/value_double.h"
 
 #define MAX_COMPARE_DEPTH 600
+#define MAX_TEXT_DEPTH    600 /* what encoders and parsers of JSON bear */
 
 /* ---- numbers and truth ---- */
 
@@ -33,8 +34,8 @@ int jsonata_to_boolean(struct ev *ev, struct value v, bool *ret) {
     *ret = false;
     switch (v.type) {
     case VALUE_ARRAY:
-        if (v.len && ++ev->depth > ev->limits.max_depth)
-            return jsonata_fail(ev, "U1001");
+        if (v.len && jsonata_enter(ev) < 0)
+            return -1;
         for (size_t i = 0; i < v.len; i++) {
             bool one;
 
@@ -243,9 +244,9 @@ static int shown(struct ev *ev, struct value v, struct value *out) {
         return 0;
     case VALUE_ARRAY:
     case VALUE_OBJECT:
-        if (jsonata_step(ev) < 0)
+        if (jsonata_enter(ev) < 0)
             return -1;
-        if (++ev->depth > ev->limits.max_depth)
+        if (ev->depth > ev->shown_depth + MAX_TEXT_DEPTH)
             return jsonata_fail(ev, "U1001");
         rc = v.type == VALUE_ARRAY ? shown_array(ev, v, out) : shown_object(ev, v, out);
         ev->depth--;
@@ -275,13 +276,14 @@ int jsonata_to_string(struct ev *ev, struct value v, bool pretty, struct value *
     if (v.type == VALUE_NUMBER) {
         if (!isfinite(v.number))
             return jsonata_fail_value(ev, "D3001", v);
-        v.number = fifteen_digits(v.number); /* the largest become infinite */
-        if (!isfinite(v.number))
-            *out = jsonata_text(ev, "null", 4);
+        v.number = fifteen_digits(v.number);
+        if (isinf(v.number)) /* rounded up, and JSON has no infinity */
+            *out = value_string_ref("null", 4);
         else
             *out = jsonata_text(ev, number, value_format_number(v.number, number));
         return 0;
     }
+    ev->shown_depth = ev->depth;
     if (shown(ev, unwrapped(v), &v) < 0)
         return -1;
     if (is_undefined(v)) {
@@ -298,6 +300,7 @@ int jsonata_to_string(struct ev *ev, struct value v, bool pretty, struct value *
 }
 
 int jsonata_clone(struct ev *ev, struct value v, struct value *out) {
+    ev->shown_depth = ev->depth;
     return shown(ev, unwrapped(v), out);
 }
 
