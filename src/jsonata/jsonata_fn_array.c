@@ -160,6 +160,7 @@ static bool all_of(struct value array, enum value_type type) {
 int jsonata_fn_sort(struct ev *ev, struct args *args, struct value *out) {
     struct comparator c = {argument(args, 1), args->env};
     struct value array;
+    bool numbers;
     int rc = array_argument(ev, args, &array, out);
 
     if (rc)
@@ -173,14 +174,11 @@ int jsonata_fn_sort(struct ev *ev, struct args *args, struct value *out) {
             return jsonata_fail_type(ev, "The argument cannot be called");
         return jsonata_merge_sort(ev, array, swap_by_function, &c, out);
     }
-    if (all_of(array, VALUE_NUMBER)) {
-        for (size_t i = 0; i < array.len; i++) {
-            bool numeric;
-
-            if (jsonata_is_numeric(ev, array.items[i], &numeric) < 0)
-                return -1;
-        }
-    } else if (!all_of(array, VALUE_STRING)) {
+    numbers = all_of(array, VALUE_NUMBER);
+    for (size_t i = 0; numbers && i < array.len; i++)
+        if (jsonata_is_numeric(ev, array.items[i], &numbers) < 0)
+            return -1;
+    if (!numbers && !all_of(array, VALUE_STRING)) {
         jsonata_fail(ev, "D3070");
         ev->failure.index = 1;
         return -1;

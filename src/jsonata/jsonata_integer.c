@@ -522,8 +522,8 @@ static double parse_words(struct ev *ev, struct units t) {
     return total + top;
 }
 
-static double parse_decimal(struct ev *ev, struct units t,
-                            const struct integer_picture *p) {
+static int parse_decimal(struct ev *ev, struct units t, const struct integer_picture *p,
+                         double *ret) {
     uint16_t *u = arena_alloc(ev->arena, (t.len + 1) * sizeof(*u));
     size_t n = 0, len = t.len;
 
@@ -534,18 +534,21 @@ static double parse_decimal(struct ev *ev, struct units t,
 
         for (size_t k = 0; !p->regular && k < p->n_separators; k++)
             separator |= p->separators[k].cp == t.u[i];
-        if (!separator)
-            u[n++] = (uint16_t)(t.u[i] - p->zero + 0x30);
+        if (separator)
+            continue;
+        if (t.u[i] + 0x30 < p->zero)
+            return jsonata_fail_type(ev, "Invalid code point");
+        u[n++] = (uint16_t)(t.u[i] - p->zero + 0x30);
     }
-    return jsonata_parse_int((struct units){u, n});
+    *ret = jsonata_parse_int((struct units){u, n});
+    return 0;
 }
 
 int jsonata_integer_parse(struct ev *ev, struct units t, const struct integer_picture *p,
                           double *ret) {
     switch (p->kind) {
     case INTEGER_DECIMAL:
-        *ret = parse_decimal(ev, t, p);
-        return 0;
+        return parse_decimal(ev, t, p, ret);
     case INTEGER_LETTERS:
         *ret = parse_letters(t, p->letters == CASE_UPPER ? 'A' : 'a');
         return 0;
