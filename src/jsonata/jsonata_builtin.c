@@ -84,9 +84,7 @@ int jsonata_callback(struct ev *ev, struct value f, const struct value *argv, si
     struct value passed[4];
     size_t arity;
 
-    /* A function of the library's own that comes unwrapped has no `apply`. */
-    if (!is_function(f) || !f.str ||
-        (!(f.spare & PLAIN_FUNCTION) && function_of(f)->kind == FN_BUILTIN))
+    if (!jsonata_is_callback(f))
         return jsonata_fail_type(ev, "The argument cannot be called");
     arity = jsonata_arity(function_of(f));
     if (arity < 1)

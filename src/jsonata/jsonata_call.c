@@ -43,6 +43,16 @@ size_t jsonata_arity(const struct function *fn) {
     return 0;
 }
 
+bool jsonata_is_callback(struct value f) {
+    const struct function *fn;
+
+    if (!is_function(f) || is_placeholder(f))
+        return false;
+    fn = function_of(f);
+    return (f.spare & PLAIN_FUNCTION) || (fn->kind == FN_LAMBDA && !fn->partial) ||
+           fn->kind == FN_COMPOSED;
+}
+
 /* ---- calling ---- */
 
 static int apply_lambda(struct ev *ev, const struct function *fn, const struct args *args,
@@ -271,6 +281,7 @@ static struct value partial_lambda(struct ev *ev, const struct function *whole,
     struct function *fn = arena_zalloc(ev->arena, sizeof(*fn));
 
     fn->kind = FN_LAMBDA;
+    fn->partial = true;
     fn->node = whole->node;
     fn->input = whole->input;
     fn->env = jsonata_frame(ev, whole->env, NULL);

@@ -390,8 +390,7 @@ static int replace_match(struct ev *ev, struct buf *b, struct value match,
         add_replacement(b, replacement, match);
         return 0;
     }
-    if (is_function(replacement) && !(replacement.spare & PLAIN_FUNCTION) &&
-        function_of(replacement)->kind == FN_BUILTIN)
+    if (!jsonata_is_callback(replacement))
         return jsonata_fail_type(ev, "The argument cannot be called");
     if (jsonata_apply(ev, replacement, &match, 1, value_null, env, &text) < 0)
         return -1;

@@ -318,6 +318,7 @@ enum function_kind {
 struct function {
     enum function_kind kind;
     bool thunk;
+    bool partial; /* a lambda that misses some of its parameters */
     const struct signature *signature;
     const struct node *node; /* lambda, thunk or transform */
     struct node **params;    /* of a lambda; a partial one has fewer */
@@ -430,6 +431,9 @@ typedef int (*swap_fn)(struct ev *ev, void *ctx, struct value x, struct value y,
                        bool *ret);
 int jsonata_merge_sort(struct ev *ev, struct value array, swap_fn swap, void *ctx,
                        struct value *out);
+/* Can functions of the library call it? Those that did not come as an argument of
+ * a call as written can only if they are lambdas. */
+bool jsonata_is_callback(struct value f);
 /* How many arguments a caller may pass. */
 size_t jsonata_arity(const struct function *fn);
 /* Does the JavaScript operator find it true? */

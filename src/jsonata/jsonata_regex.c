@@ -288,8 +288,7 @@ static int check_match(struct ev *ev, struct value v) {
 
 static int call_matcher(struct ev *ev, struct value matcher, struct value text,
                         struct frame *env, struct value *out) {
-    if (!is_function(matcher) ||
-        (!(matcher.spare & PLAIN_FUNCTION) && function_of(matcher)->kind == FN_BUILTIN))
+    if (!jsonata_is_callback(matcher))
         return jsonata_fail_type(ev, "The matcher cannot be called");
     if (function_of(matcher)->kind == FN_REGEX)
         return jsonata_regex_exec(ev, function_of(matcher), text, out);

@@ -157,6 +157,18 @@ static int deletions(struct ev *ev, const struct function *fn, struct value matc
     return 0;
 }
 
+/* The object as it is now, with an identity of its own: an update that holds its
+ * context must not come to hold itself. */
+static struct value snapshot(struct ev *ev, struct value v) {
+    struct object_builder b;
+
+    if (v.type != VALUE_OBJECT)
+        return v;
+    object_begin(&b, ev->arena, v.len);
+    object_set_all(&b, &v);
+    return *object_end(&b);
+}
+
 /* match: as the clone has it; it is matched by its identity. */
 static int change_one(struct changes *c, const struct function *fn, struct value match) {
     struct ev *ev = c->ev;
@@ -165,7 +177,7 @@ static int change_one(struct changes *c, const struct function *fn, struct value
     struct object_builder b;
 
     if (resolve(c, match, &current) < 0 ||
-        jsonata_evaluate(ev, fn->node->rhs, current, fn->env, &update) < 0)
+        jsonata_evaluate(ev, fn->node->rhs, snapshot(ev, current), fn->env, &update) < 0)
         return -1;
     if (!is_undefined(update) && update.type != VALUE_OBJECT && update.type != VALUE_DATE)
         return fail_clause(ev, "T2011", fn->node->rhs, update);
