@@ -19,4 +19,5 @@ static const struct element_field fields[] = {
 const struct element_domain data_source_domain = {
     .fields = fields,
     .fields_len = sizeof fields / sizeof *fields,
+    .unit = "dataSource",
 };

@@ -107,4 +107,5 @@ const struct element_domain field_mapping_domain = {
     .fields_len = sizeof fields / sizeof *fields,
     .inspect = inspect,
     .follow = follow,
+    .unit = "fieldMapping",
 };

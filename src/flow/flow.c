@@ -131,6 +131,30 @@ static int inspect(struct model_view *v, const struct value *doc, struct model_r
     return 0;
 }
 
+/* Flows that every connection shall have. */
+static int connected(struct model_view *v, const struct value *connection,
+                     struct status *st) {
+    const char *integration = value_get_string(connection, "integrationId", NULL);
+    const char *id = value_get_string(connection, "id", "");
+    const struct value *flows;
+
+    if (!integration)
+        return 0;
+    if (model_find_used(v, EL_FLOW, integration, "autoCreateInstances", &value_true,
+                        &flows, st) < 0)
+        return -1;
+    for (VALUE_EACH_ITEM(flow, flows)) {
+        const struct model_scope scope = {.connection = connection, .parent = flow};
+        const struct value *instance;
+        int rc = model_find_instance(v, EL_FLOW, value_get_string(flow, "id", ""), id,
+                                     NULL, &instance, st);
+        if (rc < 0 || (rc == 1 && model_create(v, EL_FLOW, &scope, &value_empty_object,
+                                               &instance, st) < 0))
+            return -1;
+    }
+    return 0;
+}
+
 /* ---- Parent and child ---- */
 
 static bool is_customised_node(const struct value *node) {
@@ -268,4 +292,5 @@ const struct element_domain flow_domain = {
     .follow = follow,
     .customise = customise,
     .reset = reset,
+    .connected = connected,
 };

@@ -131,6 +131,11 @@ struct element_domain {
     /* Adjusts a child after an edit by a request: flags of customised parts. */
     const struct value *(*customise)(struct arena *a, const struct value *before,
                                      const struct value *after);
+    /* A connection works: makes what it shall have, in the view. */
+    int (*connected)(struct model_view *v, const struct value *connection,
+                     struct status *st);
+    /* The member of a flow node's config that names an element of the type; or NULL. */
+    const char *unit;
     /* Adds members that are computed whenever it is served, also in joins. */
     int (*serve)(struct model_view *v, const struct value *doc,
                  struct object_builder *out, struct status *st);

@@ -57,6 +57,14 @@ int model_find_key(struct model_view *v, enum element_id type, const char *integ
 /* By uuid, live first. 0 found, 1 absent. */
 int model_find_uuid(struct model_view *v, enum element_id type, const char *uuid,
                     const struct value **ret_doc, struct status *st);
+/*
+ * The elements with member = value that a connection of the integration uses: those of
+ * the integration, and universal ones that it has no own copy of. Gives an array.
+ */
+int model_find_used(struct model_view *v, enum element_id type,
+                    const char *integration_id, const char *member,
+                    const struct value *value, const struct value **ret_docs,
+                    struct status *st);
 /* The live instance of a parent: connection_id or customer_id is the owner. 0, 1. */
 int model_find_instance(struct model_view *v, enum element_id type, const char *parent_id,
                         const char *owner_id, const char *instance_key,
@@ -77,6 +85,8 @@ struct model_selector {
     const char *connection; /* id, key or integration key: of /connections/{..} */
     const char *instance_key;
     const char *parent_id, *parent_key;
+    const char *udm;                           /* data sources: of that unified model */
+    const char *flow_id, *flow_key, *node_key; /* what a node of a flow names */
     const char *user_id; /* customer id or internal id; only admins may name one */
     enum layer layer;    /* LAYER_ANY: as the other fields say */
     bool instance_only;  /* only rows of a connection or customer will do */

@@ -91,6 +91,10 @@ static void select_by_query(struct model_selector *s, const struct element_type 
         s->user_id = request_query(rq, "tenantId");
     if (row->family != AT_INSTANCE)
         return;
+    s->udm = request_query(rq, "udm");
+    s->node_key = request_query(rq, "nodeKey");
+    s->flow_id = request_query(rq, "flowId");
+    s->flow_key = request_query(rq, "flowKey");
     if (t->parent_field)
         s->parent_id = request_query(rq, t->parent_field);
     if (!s->parent_id)

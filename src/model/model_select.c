@@ -299,6 +299,49 @@ static int lower(struct model_view *v, const struct element_type *t,
     return rc < 0 ? -1 : 0;
 }
 
+/* What a node of a flow names: its data source, its field mapping. */
+static int base_by_node(struct model_view *v, const struct element_type *t,
+                        const struct model_selector *s, const struct value *integration,
+                        const struct value **ret_doc, struct status *st) {
+    const struct element_type *flow = element_type(EL_FLOW);
+    const char *named = s->flow_id ? s->flow_id : s->flow_key, *key;
+    const struct value *doc, *unit;
+    int rc;
+
+    if (!t->domain->unit || !s->node_key || !named)
+        return 1;
+    rc = base_by_text(v, flow, integration, named, true, &doc, st);
+    if (rc == 0 && lower(v, flow, integration, &doc, st) < 0)
+        return -1;
+    if (rc)
+        return rc;
+    unit = value_path(doc, "nodes", s->node_key, "config", t->domain->unit, NULL);
+    key = value_get_string(unit, "key", NULL);
+    if (!key || !may_see(v, doc))
+        return 1;
+    return base_by_key(v, t, integration, key, true, ret_doc, st);
+}
+
+/* The only one of a unified model. */
+static int base_by_udm(struct model_view *v, const struct element_type *t,
+                       const struct model_selector *s, const struct value *integration,
+                       const struct value **ret_doc, struct status *st) {
+    const struct value *docs;
+
+    if (!s->udm || t->id != EL_DATA_SOURCE)
+        return 1;
+    if (model_find_used(v, t->id, integration ? doc_id(integration) : NULL, "udm",
+                        value_string(v->arena, s->udm), &docs, st) < 0)
+        return -1;
+    if (docs->len > 1)
+        return st_fail(st, ST_BAD_REQUEST, NULL,
+                       "several data sources have the unified model \"%s\": name one by "
+                       "its key",
+                       s->udm);
+    *ret_doc = value_at(docs, 0);
+    return docs->len == 0;
+}
+
 static int find_base(struct model_view *v, const struct element_type *t,
                      const struct model_selector *s, const struct value *integration,
                      bool fall_back, const struct value **ret_doc, struct status *st) {
@@ -318,6 +361,8 @@ static int find_base(struct model_view *v, const struct element_type *t,
     else if (s->parent_key || (s->key && t->parent_type == t->id))
         rc = base_by_text(v, p, integration, s->parent_key ? s->parent_key : s->key,
                           fall_back, ret_doc, st);
+    else if ((rc = base_by_node(v, t, s, integration, ret_doc, st)) == 1)
+        rc = base_by_udm(v, t, s, integration, ret_doc, st);
     return rc;
 }
 
@@ -429,7 +474,11 @@ static int check_lengths(const struct model_selector *s, struct status *st) {
                                s->instance_key,
                                s->parent_id,
                                s->parent_key,
-                               s->user_id};
+                               s->user_id,
+                               s->udm,
+                               s->flow_id,
+                               s->flow_key,
+                               s->node_key};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i] && strlen(all[i]) > MAX_SELECTOR)

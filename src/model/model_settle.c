@@ -544,7 +544,23 @@ int model_settle(struct model_view *v, struct status *st) {
 
 int model_connection_changed(struct model_view *v, const char *connection_id,
                              struct status *st) {
-    return queue_inside(v, "connectionId", connection_id, LAYER_CONNECTION, st);
+    const struct value *connection;
+    int rc;
+
+    if (queue_inside(v, "connectionId", connection_id, LAYER_CONNECTION, st) < 0)
+        return -1;
+    rc = model_get_other(v, C_CONNECTIONS, connection_id, &connection, st);
+    if (rc)
+        return rc < 0 ? -1 : 0;
+    if (!model_is_available(connection) ||
+        value_get_bool(connection, "disconnected", false))
+        return 0;
+    for (int i = 0; i < ELEMENT_COUNT; i++) {
+        const struct element_domain *d = element_type(i)->domain;
+        if (d->connected && d->connected(v, connection, st) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 int model_connector_changed(struct model_view *v, const struct value *connector,

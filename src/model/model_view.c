@@ -306,6 +306,49 @@ int model_view_each(struct model_view *v, enum element_id type,
     return 0;
 }
 
+static int collect(struct model_view *v, struct model_entry *e, void *ctx,
+                   struct status *st) {
+    (void)v, (void)st;
+    array_push(ctx, e->now);
+    return 0;
+}
+
+int model_find_used(struct model_view *v, enum element_id type,
+                    const char *integration_id, const char *member,
+                    const struct value *value, const struct value **ret_docs,
+                    struct status *st) {
+    struct arena *a = v->arena;
+    struct array_builder found, used;
+    const struct store_filter *own =
+        integration_id
+            ? store_and(a, store_eq_text(a, "integrationId", integration_id),
+                        store_eq_text(a, "layer", layer_name(LAYER_INTEGRATION)), NULL)
+            : NULL;
+    const struct store_filter *upper =
+        store_eq_text(a, "layer", layer_name(LAYER_UNIVERSAL));
+
+    array_begin(&found, a, 4);
+    array_begin(&used, a, 4);
+    if (model_view_each(v, type,
+                        store_and(a, store_eq(a, member, value),
+                                  own ? store_or(a, own, upper, NULL) : upper, NULL),
+                        collect, &found, st) < 0)
+        return -1;
+    for (VALUE_EACH_ITEM(doc, array_end(&found))) {
+        const struct value *copy;
+        int rc = 1;
+        if (integration_id && model_layer(doc) == LAYER_UNIVERSAL)
+            rc = model_find_key(v, type, integration_id, value_get_string(doc, "key", ""),
+                                false, &copy, st);
+        if (rc < 0)
+            return -1;
+        if (rc == 1)
+            array_push(&used, doc);
+    }
+    *ret_docs = array_end(&used);
+    return 0;
+}
+
 static int keep(struct model_view *v, struct model_entry *e, void *ctx,
                 struct status *st) {
     (void)v, (void)e, (void)ctx, (void)st;

@@ -383,6 +383,57 @@ static void cached_answers_change_with_what_they_were_made_of(void **state) {
     model_cache_free(&w->deps.model_cache);
 }
 
+static void a_flows_node_or_a_model_names_a_data_source(void **state) {
+    struct world *w = *state;
+    const struct value *doc;
+
+    with_connections(w);
+    expect(w, 201, "POST", "/data-sources", "{'key':'c','name':'C','udm':'contacts'}");
+    expect(w, 201, "POST", "/field-mappings", "{'key':'m','name':'M'}");
+    expect(w, 201, "POST", "/flows",
+           "{'key':'f','name':'F','nodes':{'n':{'type':'list-data-records','config':"
+           "{'dataSource':{'key':'c'},'fieldMapping':{'key':'m'}}}}}");
+    doc = expect_as(w, &w->customer, 200, "GET",
+                    "/data-source-instance?flowKey=f&nodeKey=n&connectionId=conn1"
+                    "&autoCreate=1",
+                    NULL);
+    assert_text(value_get(doc, "dataSource"), "key", "c");
+    assert_same_id(doc, expect_as(w, &w->customer, 200, "GET",
+                                  "/data-source-instance?udm=contacts&integrationKey=crm",
+                                  NULL));
+    doc = expect_as(w, &w->customer, 200, "GET",
+                    "/field-mapping-instance?flowKey=f&nodeKey=n&connectionId=conn1"
+                    "&autoCreate=1",
+                    NULL);
+    assert_text(value_get(doc, "fieldMapping"), "key", "m");
+    expect_as(w, &w->customer, 404, "GET",
+              "/data-source-instance?flowKey=f&nodeKey=x&connectionId=conn1", NULL);
+    expect_as(w, &w->customer, 404, "GET",
+              "/data-source-instance?udm=none&connectionId=conn1", NULL);
+}
+
+static int connect_one(struct model_view *v, void *ctx, struct status *st) {
+    return model_connection_changed(v, ctx, st);
+}
+
+static void a_new_connection_gets_the_flows_that_every_one_has(void **state) {
+    struct world *w = *state;
+    const struct value *page;
+
+    with_connections(w);
+    expect(w, 201, "POST", "/flows", "{'key':'f','name':'F','autoCreateInstances':true}");
+    expect(w, 201, "POST", "/flows", "{'key':'g','name':'G'}");
+    expect(w, 201, "POST", "/flows/f/apply", "{'integrationKeys':['crm']}");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(model_transact(&w->deps, w->arena, NULL, WS, connect_one,
+                                        (void *)(uintptr_t) "conn1", &w->st),
+                         0);
+    page = expect_as(w, &w->customer, 200, "GET", "/flow-instances", NULL);
+    assert_int_equal(count(page), 1);
+    assert_text(value_at(value_get(page, "items"), 0), "connectionId", "conn1");
+    assert_true(value_has(value_at(value_get(page, "items"), 0), "flowId"));
+}
+
 /* Selectors that mean mischief: an error of the contract, never a crash or a 5xx. */
 static void hostile_selectors_are_answered(void **state) {
     static const char *const evil[] = {
@@ -475,6 +526,8 @@ int main(void) {
         T(links_lead_both_ways_and_repeat_harmlessly),
         T(integrations_show_the_callers_connection_and_hide_parameters),
         T(cached_answers_change_with_what_they_were_made_of),
+        T(a_flows_node_or_a_model_names_a_data_source),
+        T(a_new_connection_gets_the_flows_that_every_one_has),
         T(hostile_selectors_are_answered),
     };
 
