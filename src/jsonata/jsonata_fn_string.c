@@ -486,7 +486,8 @@ static int split_text(struct ev *ev, struct value s, struct value separator, dou
             at = memmem(p, (size_t)(end - p), separator.str, separator.len);
             push_text(ev, p, (size_t)((at ? at : end) - p));
             n++;
-            p = at + (at ? separator.len : 0);
+            if (at)
+                p = at + separator.len;
             if (jsonata_step(ev) < 0)
                 return -1;
         }

@@ -89,8 +89,9 @@ static const struct member *next_defined(const struct member *m,
 }
 
 static bool members_equal(const struct value *x, const struct value *y, int depth) {
-    const struct member *m = x->members, *m_end = m + x->len, *n = y->members,
-                        *n_end = n + y->len;
+    static const struct member none; /* an empty object may have no members at all */
+    const struct member *m = x->len ? x->members : &none, *m_end = m + x->len;
+    const struct member *n = y->len ? y->members : &none, *n_end = n + y->len;
 
     for (;;) {
         m = next_defined(m, m_end);

@@ -468,11 +468,13 @@ static int run_file(struct tally *t, const char *name) {
         fclose(f);
         if (child < 0 || waitpid(child, &end, 0) < 0)
             return 2;
-        if (WIFSIGNALED(end)) {
-            printf("%s:%zu: ended by signal %d\n", name, t->line, WTERMSIG(end));
+        if (end != 0) {
+            printf("%s:%zu: the process ended with %s %d\n", name, t->line,
+                   WIFSIGNALED(end) ? "signal" : "status",
+                   WIFSIGNALED(end) ? WTERMSIG(end) : WEXITSTATUS(end));
             t->failed++;
         }
-    } while (WIFSIGNALED(end));
+    } while (end != 0);
     return 0;
 }
 
@@ -496,7 +498,9 @@ static int run_files(const char *only, const char *deviations, char **names) {
 }
 
 int main(int argc, char **argv) {
-    const char *only = NULL, *deviations = NULL;
+    const char *only = NULL;
+    char *deviations = NULL;
+    int rc;
 
     setvbuf(stdout, NULL, _IOLBF, 0); /* a crash must not lose what was found */
     if (argc == 2 && strcmp(argv[1], "--answer") == 0) {
@@ -509,7 +513,7 @@ int main(int argc, char **argv) {
     while (argv[0] && argv[1]) {
         if (strcmp(argv[0], "--only") == 0)
             only = argv[1];
-        else if (strcmp(argv[0], "--deviations") == 0)
+        else if (strcmp(argv[0], "--deviations") == 0 && !deviations)
             deviations = read_list(argv[1]);
         else
             break;
@@ -520,5 +524,7 @@ int main(int argc, char **argv) {
                 "usage: run [--only FN] [--deviations LIST] FILE.jsonl ... | --answer\n");
         return 2;
     }
-    return run_files(only, deviations, argv);
+    rc = run_files(only, deviations, argv);
+    free(deviations);
+    return rc;
 }
