@@ -494,19 +494,32 @@ static int add_component(struct ev *ev, struct buf *b, const struct part *part,
     return add_integer(ev, b, n, &part->integer);
 }
 
-static struct units picture_or_iso(struct ev *ev, struct value picture) {
+/* The parts of a picture; the last one used is kept for the next record. */
+static int find_picture(struct ev *ev, struct value text, const struct picture **ret) {
     static const char iso[] = "[Y0001]-[M01]-[D01]T[H01]:[m01]:[s01].[f001][Z01:01t]";
+    struct picture *p;
 
-    if (is_undefined(picture))
-        return jsonata_units(ev->arena, iso, strlen(iso));
-    return jsonata_units(ev->arena, picture.str, picture.len);
+    if (is_undefined(text))
+        text = value_string_ref(iso, sizeof(iso) - 1);
+    if (ev->picture && ev->picture_text.str == text.str &&
+        ev->picture_text.len == text.len) {
+        *ret = ev->picture;
+        return 0;
+    }
+    p = arena_alloc(ev->arena, sizeof(*p));
+    if (read_picture(ev, jsonata_units(ev->arena, text.str, text.len), p) < 0)
+        return -1;
+    ev->picture = p;
+    ev->picture_text = text;
+    *ret = p;
+    return 0;
 }
 
 int jsonata_from_millis(struct ev *ev, double ms, struct value picture,
                         struct value zone_text, struct value *out) {
     struct zone zone = {0, 0};
     struct buf b = BUF_INIT;
-    struct picture p;
+    const struct picture *p;
     double time;
 
     if ((!is_undefined(picture) && picture.type != VALUE_STRING) ||
@@ -518,11 +531,11 @@ int jsonata_from_millis(struct ev *ev, double ms, struct value picture,
 
         zone = (struct zone){floor(offset / 100), fmod(offset, 100)};
     }
-    if (read_picture(ev, picture_or_iso(ev, picture), &p) < 0)
+    if (find_picture(ev, picture, &p) < 0)
         return -1;
     time = clip(ms + (60 * zone.hours + zone.minutes) * 60 * 1000);
-    for (size_t i = 0; i < p.len; i++) {
-        const struct part *part = &p.parts[i];
+    for (size_t i = 0; i < p->len; i++) {
+        const struct part *part = &p->parts[i];
 
         if (part->literal) {
             add_value(&b, jsonata_from_units(ev->arena, part->text.u, part->text.len));
@@ -820,18 +833,17 @@ static int parse_by_picture(struct ev *ev, struct value text, struct value pictu
     struct components *c = arena_zalloc(ev->arena, sizeof(*c));
     struct value match;
     const struct value *groups;
-    struct picture p;
+    const struct picture *p;
     double ms = 0;
 
     *out = value_undefined;
-    if (read_picture(ev, jsonata_units(ev->arena, picture.str, picture.len), &p) < 0 ||
-        match_picture(ev, &p, text, &match) < 0)
+    if (find_picture(ev, picture, &p) < 0 || match_picture(ev, p, text, &match) < 0)
         return -1;
     if (is_undefined(match))
         return 0;
     groups = value_get(&match, "groups");
-    for (size_t i = 0; i < p.len; i++) {
-        const struct part *part = &p.parts[i];
+    for (size_t i = 0; i < p->len; i++) {
+        const struct part *part = &p->parts[i];
         const struct value *group = value_at(groups, i);
         double n;
 

@@ -271,10 +271,11 @@ static void add_ordinal_suffix(struct digits *d) {
 
 static int format_decimal(struct ev *ev, double n, bool negative,
                           const struct integer_picture *p, struct value *out) {
-    struct digits d = {.len = 0};
+    struct digits d;
     char text[32];
     size_t len = value_format_number(n, text);
 
+    d.len = 0; /* the rest is written before it is read */
     if (p->mandatory > MAX_DIGITS)
         return jsonata_fail_type(ev, "The picture asks for too many digits");
     for (int i = (int)len; i < p->mandatory; i++)

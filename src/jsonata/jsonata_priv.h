@@ -26,6 +26,8 @@
 struct arena;
 struct buf;
 struct builtin;
+struct matcher;
+struct picture;
 struct regex;
 struct signature;
 
@@ -283,6 +285,9 @@ struct ev {
     double now_ms;
     bool has_now;
     uint64_t random_state[2];
+    struct value picture_text; /* of `picture`, a date's, for the next record */
+    const struct picture *picture;
+    struct matcher *matcher; /* working memory of regular expressions */
 };
 
 struct args {

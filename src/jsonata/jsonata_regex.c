@@ -18,6 +18,7 @@
 
 #define MATCH_LIMIT   2000000
 #define HEAP_LIMIT_KB 20000
+#define MAX_GROUPS    1000 /* as in jsonata_pattern.c */
 
 struct regex {
     struct value source;
@@ -33,6 +34,11 @@ struct regex_state {
     struct value text; /* the last subject, and it as UTF-16 when it is not ASCII */
     struct units units;
     bool is_ascii;
+};
+
+/* PCRE2's working memory, one for all regular expressions of an evaluation: it
+ * is costly to make. */
+struct matcher {
     pcre2_match_data_8 *narrow_data;
     pcre2_match_context_8 *narrow_context;
     pcre2_match_data_16 *wide_data;
@@ -117,18 +123,21 @@ struct value jsonata_regex_function(struct ev *ev, const struct regex *re,
 
 /* ---- matching ---- */
 
-static void free_narrow(void *p) {
-    struct regex_state *s = p;
+static void free_matcher(void *p) {
+    struct matcher *m = p;
 
-    pcre2_match_data_free_8(s->narrow_data);
-    pcre2_match_context_free_8(s->narrow_context);
+    pcre2_match_data_free_8(m->narrow_data);
+    pcre2_match_context_free_8(m->narrow_context);
+    pcre2_match_data_free_16(m->wide_data);
+    pcre2_match_context_free_16(m->wide_context);
 }
 
-static void free_wide(void *p) {
-    struct regex_state *s = p;
-
-    pcre2_match_data_free_16(s->wide_data);
-    pcre2_match_context_free_16(s->wide_context);
+static struct matcher *matcher_of(struct ev *ev) {
+    if (!ev->matcher) {
+        ev->matcher = arena_zalloc(ev->arena, sizeof(*ev->matcher));
+        arena_defer(ev->arena, free_matcher, ev->matcher);
+    }
+    return ev->matcher;
 }
 
 static void set_text(struct ev *ev, struct regex_state *s, struct value text) {
@@ -148,35 +157,35 @@ static size_t text_length(const struct regex_state *s) {
 
 static int match_narrow(struct ev *ev, struct regex_state *s, size_t from,
                         const size_t **ret_ends) {
+    struct matcher *m = matcher_of(ev);
     int rc;
 
-    if (!s->narrow_data) {
-        s->narrow_data = pcre2_match_data_create_from_pattern_8(s->re->narrow, NULL);
-        s->narrow_context = pcre2_match_context_create_8(NULL);
-        pcre2_set_match_limit_8(s->narrow_context, MATCH_LIMIT);
-        pcre2_set_heap_limit_8(s->narrow_context, HEAP_LIMIT_KB);
-        arena_defer(ev->arena, free_narrow, s);
+    if (!m->narrow_data) {
+        m->narrow_data = pcre2_match_data_create_8(MAX_GROUPS + 1, NULL);
+        m->narrow_context = pcre2_match_context_create_8(NULL);
+        pcre2_set_match_limit_8(m->narrow_context, MATCH_LIMIT);
+        pcre2_set_heap_limit_8(m->narrow_context, HEAP_LIMIT_KB);
     }
     rc = pcre2_match_8(s->re->narrow, (PCRE2_SPTR8)s->text.str, s->text.len, from, 0,
-                       s->narrow_data, s->narrow_context);
-    *ret_ends = pcre2_get_ovector_pointer_8(s->narrow_data);
+                       m->narrow_data, m->narrow_context);
+    *ret_ends = pcre2_get_ovector_pointer_8(m->narrow_data);
     return rc;
 }
 
 static int match_wide(struct ev *ev, struct regex_state *s, size_t from,
                       const size_t **ret_ends) {
+    struct matcher *m = matcher_of(ev);
     int rc;
 
-    if (!s->wide_data) {
-        s->wide_data = pcre2_match_data_create_from_pattern_16(s->re->wide, NULL);
-        s->wide_context = pcre2_match_context_create_16(NULL);
-        pcre2_set_match_limit_16(s->wide_context, MATCH_LIMIT);
-        pcre2_set_heap_limit_16(s->wide_context, HEAP_LIMIT_KB);
-        arena_defer(ev->arena, free_wide, s);
+    if (!m->wide_data) {
+        m->wide_data = pcre2_match_data_create_16(MAX_GROUPS + 1, NULL);
+        m->wide_context = pcre2_match_context_create_16(NULL);
+        pcre2_set_match_limit_16(m->wide_context, MATCH_LIMIT);
+        pcre2_set_heap_limit_16(m->wide_context, HEAP_LIMIT_KB);
     }
-    rc = pcre2_match_16(s->re->wide, s->units.u, s->units.len, from, 0, s->wide_data,
-                        s->wide_context);
-    *ret_ends = pcre2_get_ovector_pointer_16(s->wide_data);
+    rc = pcre2_match_16(s->re->wide, s->units.u, s->units.len, from, 0, m->wide_data,
+                        m->wide_context);
+    *ret_ends = pcre2_get_ovector_pointer_16(m->wide_data);
     return rc;
 }
 
