@@ -357,3 +357,51 @@ test('an export goes in again without a change, and the SDK sees none', async ()
     const compared = sdk.compareWorkspaceExports(exported, again);
     assert.deepEqual(compared.changes, {});
 });
+
+const bearer = (claims) => ({
+    authorization: `Bearer ${sign({ workspaceKey: server.workspaceKey, ...claims })}`,
+});
+
+test('an export is a finished job, and its zip goes in again', async () => {
+    const headers = bearer({ isAdmin: true });
+    const job = await (await fetch(`${server.apiUri}/export`, { headers })).json();
+    const state = await (await fetch(job.backgroundJobUrl)).json();
+    assert.equal(state.status, 'completed');
+    const zip = await (await fetch(state.result.downloadUrl)).blob();
+    const form = new FormData();
+    form.append('file', zip, 'workspace.zip');
+    form.append('dryRun', 'true');
+    const answer = await fetch(`${server.apiUri}/import`, { method: 'POST', headers, body: form });
+    const result = await answer.json();
+    assert.equal(answer.status, 200, JSON.stringify(result));
+    assert.equal(result.dryRun, true);
+    assert.deepEqual([result.created, result.updated, result.archived], [0, 0, 0]);
+    assert.ok(result.unchanged > 10);
+    for (const path of ['/export', '/background-jobs/x:y']) {
+        const refused = await fetch(server.apiUri + path, { headers: bearer({ id: 'c-1' }) });
+        assert.ok([403, 404].includes(refused.status));
+    }
+});
+
+test('many change one element at the same time, and no change is lost', async () => {
+    const { id } = await admin.actions.create({ key: 'busy', name: 'Busy', meta: {} });
+    const fields = ['name', 'description', 'outputMapping', 'inputSchema', 'config', 'meta'];
+    const value = (field, n) => (['name', 'description'].includes(field) ? `${field} ${n}` : { n });
+    const answers = await Promise.allSettled(
+        fields.map((field) => admin.action(id).patch({ [field]: value(field, 1) })),
+    );
+    answers.forEach((answer) => assert.equal(answer.status, 'fulfilled', String(answer.reason)));
+    const after = await admin.action(id).get();
+    fields.forEach((field) => assert.deepEqual(after[field], value(field, 1)));
+});
+
+test('the first uses of an instance at the same time make one', async () => {
+    const connected_ = await connected();
+    await admin.actions.create({ key: 'raced', name: 'Raced', type: 'http-request' });
+    const ids = await Promise.all(
+        Array.from({ length: 8 }, () =>
+            customer.connection(connected_.id).action('raced').get({ autoCreate: true }),
+        ),
+    );
+    assert.equal(new Set(ids.map((each) => each.id)).size, 1);
+});
