@@ -2,8 +2,10 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -12,6 +14,7 @@
 #include "value/value.h"
 
 #define BATCH            512
+#define LINGER_MS        20 /* how long the first record of a batch waits for company */
 #define MAX_DETAIL_BYTES ((size_t)32 * 1024 * 1024)
 
 struct record {
@@ -34,6 +37,8 @@ struct journal {
     size_t waiting;               /* guarded by: mu; also those being written */
     unsigned long lost;           /* guarded by: mu */
     bool stopping;                /* guarded by: mu */
+    unsigned flushing;            /* guarded by: mu; callers of journal_flush */
+    uint64_t appended, written;   /* guarded by: mu; counts since the start */
 };
 
 static struct record *record_new(enum collection c, const struct value *doc,
@@ -115,6 +120,21 @@ static size_t write_batch(struct journal *j, struct record *batch) {
     return lost;
 }
 
+/* A commit costs the disk the same for one record as for hundreds. */
+static void wait_for_company(struct journal *j) {
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LINGER_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    while (!j->stopping && !j->flushing && j->waiting < BATCH &&
+           pthread_cond_timedwait(&j->filled, &j->mu, &until) == 0)
+        ;
+}
+
 /* Takes up to BATCH records; NULL when stopping and nothing waits. */
 static struct record *take_batch(struct journal *j, size_t *ret_count) {
     struct record *batch, *r;
@@ -122,6 +142,8 @@ static struct record *take_batch(struct journal *j, size_t *ret_count) {
     pthread_mutex_lock(&j->mu);
     while (!j->first && !j->stopping)
         pthread_cond_wait(&j->filled, &j->mu);
+    if (j->first)
+        wait_for_company(j);
     batch = r = j->first;
     *ret_count = r ? 1 : 0;
     while (r && r->next && *ret_count < BATCH) {
@@ -151,6 +173,7 @@ static void *writer(void *ctx) {
         }
         pthread_mutex_lock(&j->mu);
         j->waiting -= count;
+        j->written += count;
         j->lost += lost;
         pthread_cond_broadcast(&j->emptied);
         pthread_mutex_unlock(&j->mu);
@@ -160,6 +183,7 @@ static void *writer(void *ctx) {
 
 struct journal *journal_new(struct store *store, struct blob *blob, size_t max_records) {
     struct journal *j = calloc(1, sizeof(*j));
+    pthread_condattr_t attr;
 
     if (!j)
         abort();
@@ -168,7 +192,10 @@ struct journal *journal_new(struct store *store, struct blob *blob, size_t max_r
     j->max_records = max_records ? max_records : 100000;
     j->last = &j->first;
     pthread_mutex_init(&j->mu, NULL);
-    pthread_cond_init(&j->filled, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&j->filled, &attr);
+    pthread_condattr_destroy(&attr);
     pthread_cond_init(&j->emptied, NULL);
     if (pthread_create(&j->thread, NULL, writer, j) != 0)
         abort();
@@ -201,15 +228,23 @@ void journal_append(struct journal *j, enum collection c, const struct value *re
         pthread_cond_wait(&j->emptied, &j->mu);
     *j->last = r;
     j->last = &r->next;
-    if (j->waiting++ == 0 || j->first == r)
+    j->appended++;
+    j->waiting++;
+    if (j->first == r || j->waiting == BATCH)
         pthread_cond_signal(&j->filled);
     pthread_mutex_unlock(&j->mu);
 }
 
 void journal_flush(struct journal *j) {
+    uint64_t all;
+
     pthread_mutex_lock(&j->mu);
-    while (j->waiting > 0)
+    j->flushing++;
+    all = j->appended;
+    pthread_cond_signal(&j->filled);
+    while (j->written < all)
         pthread_cond_wait(&j->emptied, &j->mu);
+    j->flushing--;
     pthread_mutex_unlock(&j->mu);
 }
 
