@@ -368,98 +368,6 @@ static int find_base(struct model_view *v, const struct element_type *t,
 
 /* ---- The instance ---- */
 
-static bool is_instance_of(const struct element_type *t, const struct value *doc) {
-    return t->parent_type == t->id && (model_layer(doc) & (LAYER_INSTANCE));
-}
-
-/* Makes the missing instance; another request may do the same at the same time. */
-static int make_instance(struct model_view *v, const struct element_type *t,
-                         const struct model_scope *scope, const struct value **ret_doc,
-                         struct status *st) {
-    const char *owner =
-        scope->connection ? doc_id(scope->connection) : scope->customer_id;
-    struct model_view *fresh;
-    int rc;
-
-    if (!model_is_live(scope->parent))
-        return not_found(t->title, value_get_string(scope->parent, "key", ""), st);
-    if (scope->connection && !model_is_live(scope->connection))
-        return not_found("Connection", doc_id(scope->connection), st);
-    if (model_create(v, t->id, scope, &value_empty_object, ret_doc, st) < 0)
-        return -1;
-    if (model_commit(v, st) == 0)
-        return model_get(v, t->id, doc_id(*ret_doc), ret_doc, st);
-    if (!st->key || strcmp(st->key, "already_exists") != 0)
-        return -1;
-    st_clear(st);
-    fresh = model_view_new(v->deps, v->arena, v->caller, v->workspace_id);
-    rc = model_find_instance(fresh, t->id, doc_id(scope->parent), owner,
-                             scope->instance_key, ret_doc, st);
-    return rc == 1 ? not_found(t->title, owner, st) : rc;
-}
-
-static int instance_of(struct model_view *v, const struct element_type *t,
-                       const struct model_selector *s, const struct value *base,
-                       const struct value *connection, const char *customer,
-                       const struct value **ret_doc, struct status *st) {
-    const char *owner = connection ? doc_id(connection) : customer;
-    int rc =
-        model_find_instance(v, t->id, doc_id(base), owner, s->instance_key, ret_doc, st);
-
-    /* It may have been made from the universal element before the integration had one. */
-    if (rc == 1 && t->universal_field && doc_text(base, t->universal_field))
-        rc = model_find_instance(v, t->id, doc_text(base, t->universal_field), owner,
-                                 s->instance_key, ret_doc, st);
-    if (rc != 1)
-        return rc;
-    if (!s->auto_create)
-        return not_found(t->title, what_was_named(s), st);
-    return make_instance(
-        v, t,
-        &(struct model_scope){.connection = connection,
-                              .customer_id = connection ? NULL : customer,
-                              .parent = base,
-                              .instance_key = s->instance_key},
-        ret_doc, st);
-}
-
-/* An instance without a parent: made on one connection, found by its own key. */
-static int own_instance(struct model_view *v, const struct element_type *t,
-                        const struct model_selector *s, const struct value *connection,
-                        const struct value **ret_doc, struct status *st) {
-    const char *key = s->text ? s->text : s->key ? s->key : s->parent_key;
-
-    if (!connection || !key || t->parent_type != t->id)
-        return 1;
-    return model_find_instance(v, t->id, arena_printf(v->arena, "key=%s", key),
-                               doc_id(connection), s->instance_key, ret_doc, st);
-}
-
-/* Archived instances are still found, for reading and restoring. */
-static int archived_instance(struct model_view *v, const struct element_type *t,
-                             const struct value *base, const char *owner,
-                             const char *instance_key, const struct value **ret_doc,
-                             struct status *st) {
-    struct arena *a = v->arena;
-    enum layer layer = t->layers & LAYER_CONNECTION ? LAYER_CONNECTION : LAYER_CUSTOMER;
-    struct store_query q = {
-        .where = store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
-                           store_eq_text(a, t->parent_field, doc_id(base)),
-                           store_eq_text(a, "slot",
-                                         model_instance_slot(a, layer, owner,
-                                                             doc_id(base), instance_key)),
-                           NULL),
-        .sort = {{"id", true}}};
-    const struct value *doc;
-    int rc;
-
-    rc = model_store_find(v, t->collection, &q, &doc, st);
-
-    if (rc == 0)
-        *ret_doc = model_view_add(v, t->id, doc)->now;
-    return rc;
-}
-
 static int check_lengths(const struct model_selector *s, struct status *st) {
     const char *const all[] = {s->text,
                                s->id,
@@ -495,73 +403,194 @@ static bool wants_instance(const struct element_type *t, const struct model_sele
            s->layer & (LAYER_INSTANCE);
 }
 
+/* Whose instance is wanted, and of what. */
+struct wanted {
+    const struct element_type *type;
+    const struct model_selector *selector;
+    const struct value *connection, *integration; /* documents; or NULL */
+    const char *customer;                         /* LAYER_CUSTOMER */
+    const struct value *base;
+};
+
+static int none(const struct wanted *w, struct status *st) {
+    return not_found(w->type->title, what_was_named(w->selector), st);
+}
+
+static const char *owner_of(const struct wanted *w) {
+    return w->connection ? doc_id(w->connection) : w->customer;
+}
+
+/* Makes the missing instance; another request may do the same at the same time. */
+static int make_instance(struct model_view *v, const struct wanted *w,
+                         const struct value **ret_doc, struct status *st) {
+    const struct model_scope scope = {.connection = w->connection,
+                                      .customer_id = w->customer,
+                                      .parent = w->base,
+                                      .instance_key = w->selector->instance_key};
+    struct model_view *fresh;
+    int rc;
+
+    if (!model_is_live(w->base) || (w->connection && !model_is_live(w->connection)))
+        return none(w, st);
+    if (model_create(v, w->type->id, &scope, &value_empty_object, ret_doc, st) < 0)
+        return -1;
+    if (model_commit(v, st) == 0)
+        return model_get(v, w->type->id, doc_id(*ret_doc), ret_doc, st);
+    if (!st->key || strcmp(st->key, "already_exists") != 0)
+        return -1;
+    st_clear(st);
+    fresh = model_view_new(v->deps, v->arena, v->caller, v->workspace_id);
+    rc = model_find_instance(fresh, w->type->id, doc_id(w->base), owner_of(w),
+                             w->selector->instance_key, ret_doc, st);
+    return rc == 1 ? none(w, st) : rc;
+}
+
+/* Archived instances are still found, for reading and restoring. */
+static int find_archived(struct model_view *v, const struct wanted *w,
+                         const struct value **ret_doc, struct status *st) {
+    struct arena *a = v->arena;
+    const struct element_type *t = w->type;
+    enum layer layer = t->layers & LAYER_CONNECTION ? LAYER_CONNECTION : LAYER_CUSTOMER;
+    const char *slot = model_instance_slot(a, layer, owner_of(w), doc_id(w->base),
+                                           w->selector->instance_key);
+    struct store_query q = {
+        .where = store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
+                           store_eq_text(a, t->parent_field, doc_id(w->base)),
+                           store_eq_text(a, "slot", slot), NULL),
+        .sort = {{"id", true}}};
+    const struct value *doc;
+    int rc = model_store_find(v, t->collection, &q, &doc, st);
+
+    if (rc == 0)
+        *ret_doc = model_view_add(v, t->id, doc)->now;
+    return rc == 1 ? none(w, st) : rc;
+}
+
+static int instance_of_base(struct model_view *v, const struct wanted *w,
+                            const struct value **ret_doc, struct status *st) {
+    const struct element_type *t = w->type;
+    const char *universal =
+        t->universal_field ? doc_text(w->base, t->universal_field) : NULL;
+    int rc = model_find_instance(v, t->id, doc_id(w->base), owner_of(w),
+                                 w->selector->instance_key, ret_doc, st);
+
+    /* It may have been made from the universal element before the integration had one. */
+    if (rc == 1 && universal)
+        rc = model_find_instance(v, t->id, universal, owner_of(w),
+                                 w->selector->instance_key, ret_doc, st);
+    if (rc != 1)
+        return rc;
+    return w->selector->auto_create ? make_instance(v, w, ret_doc, st)
+                                    : find_archived(v, w, ret_doc, st);
+}
+
+/* An instance without a parent: made on one connection, found by its own key. */
+static int own_instance(struct model_view *v, const struct wanted *w,
+                        const struct value **ret_doc, struct status *st) {
+    const struct model_selector *s = w->selector;
+    const char *key = s->text ? s->text : s->key ? s->key : s->parent_key;
+    int rc = 1;
+
+    if (w->connection && key && w->type->parent_type == w->type->id)
+        rc = model_find_instance(v, w->type->id, arena_printf(v->arena, "key=%s", key),
+                                 doc_id(w->connection), s->instance_key, ret_doc, st);
+    return rc == 1 ? none(w, st) : rc;
+}
+
+static bool is_instance(const struct element_type *t, const struct value *doc) {
+    return t->parent_type != t->id || model_layer(doc) & LAYER_INSTANCE;
+}
+
+/* An id alone names the instance itself. 1: it does not. */
+static int instance_by_id(struct model_view *v, const struct wanted *w,
+                          const struct value **ret_doc, struct status *st) {
+    const struct model_selector *s = w->selector;
+    const char *id = s->id ? s->id : s->text;
+    const struct value *doc, *connection;
+    struct model_selector only = {.connection = s->connection,
+                                  .connection_id = s->connection_id,
+                                  .connection_key = s->connection_key,
+                                  .user_id = s->user_id};
+    int rc = 1;
+
+    if (id && !s->parent_id && !s->parent_key)
+        rc = model_get(v, w->type->id, id, &doc, st);
+    if (rc)
+        return rc;
+    if (!is_instance(w->type, doc))
+        return 1;
+    if (!may_see(v, doc))
+        return none(w, st);
+    if (w->type->layers & LAYER_CONNECTION) {
+        rc = model_resolve_connection(v, &only, &connection, st);
+        if (rc < 0)
+            return -1;
+        if (rc == 0 &&
+            !value_equals_text(value_get(doc, "connectionId"), doc_id(connection)))
+            return none(w, st);
+    }
+    *ret_doc = doc;
+    return 0;
+}
+
+/* The connection or customer that the request names, and the connection's integration. */
+static int find_owner(struct model_view *v, struct wanted *w,
+                      const struct model_selector *s, struct status *st) {
+    const char *integration;
+    int rc;
+
+    if (!(w->type->layers & LAYER_CONNECTION))
+        return model_resolve_customer(v, s->user_id, &w->customer, st);
+    rc = model_resolve_connection(v, s, &w->connection, st);
+    if (rc < 0)
+        return -1;
+    if (rc == 1)
+        w->connection = NULL;
+    integration = w->connection ? doc_text(w->connection, "integrationId") : NULL;
+    return integration && find_integration(v, integration, NULL, &w->integration, st) < 0
+               ? -1
+               : 0;
+}
+
+/* The base's own integration tells which connection is meant. */
+static int find_owner_by_base(struct model_view *v, struct wanted *w, struct status *st) {
+    struct model_selector again = *w->selector;
+
+    if (!(w->type->layers & LAYER_CONNECTION) || w->connection)
+        return 0;
+    again.integration_id = doc_text(w->base, "integrationId");
+    if (!again.integration_id)
+        return st_fail(st, ST_BAD_REQUEST, NULL,
+                       "name the connection: give connectionId, connectionKey or "
+                       "integrationKey");
+    return find_owner(v, w, &again, st);
+}
+
 static int resolve_instance(struct model_view *v, const struct element_type *t,
                             const struct model_selector *s, const struct value **ret_doc,
                             struct status *st) {
-    const struct value *connection = NULL, *integration = NULL, *base;
-    const char *customer = NULL;
-    int rc;
+    struct wanted w = {.type = t, .selector = s};
+    int rc = instance_by_id(v, &w, ret_doc, st);
 
-    /* An id alone names the instance itself. */
-    if ((s->id || s->text) && !s->parent_id && !s->parent_key) {
-        rc = model_get(v, t->id, s->id ? s->id : s->text, &base, st);
-        if (rc < 0)
-            return -1;
-        if (rc == 0 && (is_instance_of(t, base) || t->parent_type != t->id)) {
-            *ret_doc = base;
-            return may_see(v, base) ? 0 : not_found(t->title, what_was_named(s), st);
-        }
-    }
-    if (t->layers & LAYER_CONNECTION) {
-        rc = model_resolve_connection(v, s, &connection, st);
-        if (rc < 0)
-            return -1;
-        if (rc == 1)
-            connection = NULL;
-    } else if (model_resolve_customer(v, s->user_id, &customer, st) < 0) {
+    if (rc != 1)
+        return rc;
+    if (find_owner(v, &w, s, st) < 0 ||
+        (rc = find_base(v, t, s, w.integration, true, &w.base, st)) < 0)
         return -1;
-    }
-    if (connection && doc_text(connection, "integrationId") &&
-        find_integration(v, doc_text(connection, "integrationId"), NULL, &integration,
-                         st) < 0)
+    if (rc == 1)
+        return own_instance(v, &w, ret_doc, st);
+    if (find_owner_by_base(v, &w, st) < 0)
         return -1;
-    rc = find_base(v, t, s, integration, true, &base, st);
-    if (rc == 1) {
-        rc = own_instance(v, t, s, connection, ret_doc, st);
-        return rc == 1 ? not_found(t->title, what_was_named(s), st) : rc;
-    }
-    if (rc < 0)
+    if (t->parent_type == t->id && is_instance(t, w.base))
+        return none(&w, st);
+    if (t->parent_type == t->id && lower(v, t, w.integration, &w.base, st) < 0)
         return -1;
-    if (t->layers & LAYER_CONNECTION && !connection) {
-        /* The element's own integration tells which connection is meant. */
-        struct model_selector again = *s;
-        again.integration_id = doc_text(base, "integrationId");
-        if (!again.integration_id)
-            return st_fail(st, ST_BAD_REQUEST, NULL,
-                           "name the connection: give connectionId, connectionKey or "
-                           "integrationKey");
-        if (model_resolve_connection(v, &again, &connection, st) < 0)
-            return -1;
-    }
-    if (is_instance_of(t, base))
-        return not_found(t->title, what_was_named(s), st);
-    if (t->parent_type == t->id && lower(v, t, integration, &base, st) < 0)
-        return -1;
-    if (connection && doc_text(base, "integrationId") &&
-        !model_same_member(base, connection, "integrationId"))
+    if (w.connection && doc_text(w.base, "integrationId") &&
+        !model_same_member(w.base, w.connection, "integrationId"))
         return st_fail(st, ST_BAD_REQUEST, NULL,
                        "%s \"%s\" belongs to another integration than the connection",
                        t->title, what_was_named(s));
-    if (!s->auto_create) {
-        const char *owner = connection ? doc_id(connection) : customer;
-        rc = instance_of(v, t, s, base, connection, customer, ret_doc, st);
-        if (rc == 0 || !st->key || strcmp(st->key, "not_found") != 0)
-            return rc;
-        st_clear(st);
-        rc = archived_instance(v, t, base, owner, s->instance_key, ret_doc, st);
-        return rc == 1 ? not_found(t->title, what_was_named(s), st) : rc;
-    }
-    return instance_of(v, t, s, base, connection, customer, ret_doc, st);
+    return instance_of_base(v, &w, ret_doc, st);
 }
 
 static int update_to_latest(struct model_view *v, const struct element_type *t,

@@ -215,6 +215,11 @@ static void customers_reach_neither_shared_elements_nor_other_customers(void **s
     assert_int_equal(count(expect_as(w, &w->customer, 200, "GET",
                                      "/action-instances?userId=u2", NULL)),
                      0);
+    /* An id is only found under its own connection, also by admins. */
+    expect(w, 404, "PATCH", path_to(w, "/connections/conn1/actions/%s", id_of(theirs)),
+           "{'name':'X'}");
+    expect(w, 200, "PATCH", path_to(w, "/connections/conn2/actions/%s", id_of(theirs)),
+           "{'name':'X'}");
     /* An instance of a shared element's id is the customer's own one. */
     const struct value *own = expect_as(
         w, &w->customer, 200, "PUT",
