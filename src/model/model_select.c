@@ -202,15 +202,20 @@ static int ambiguous(const struct element_type *t, const char *key, struct statu
                    t->title, key, key);
 }
 
-/* The only integration-level element of that key; bad_request when there are several. */
+/*
+ * The only integration-level element of that key, among active or deactivated ones;
+ * bad_request when there are several.
+ */
 static int find_only(struct model_view *v, const struct element_type *t, const char *key,
-                     const struct value **ret_doc, struct status *st) {
+                     bool active, const struct value **ret_doc, struct status *st) {
     struct arena *a = v->arena;
     struct store_query q = {
-        .where = store_and(a, store_eq_text(a, "workspaceId", v->workspace_id),
-                           store_eq_text(a, "key", key),
-                           store_eq_text(a, "layer", layer_name(LAYER_INTEGRATION)),
-                           store_cmp(a, STORE_ABSENT, "archivedAt", NULL), NULL),
+        .where = store_and(
+            a, store_eq_text(a, "workspaceId", v->workspace_id),
+            store_eq_text(a, "key", key),
+            store_eq_text(a, "layer", layer_name(LAYER_INTEGRATION)),
+            store_cmp(a, active ? STORE_NE : STORE_EQ, "isDeactivated", &value_true),
+            store_cmp(a, STORE_ABSENT, "archivedAt", NULL), NULL),
         .sort = {{"id", true}},
         .limit = 2};
     struct store_page page = {0};
@@ -243,9 +248,12 @@ static int base_by_key(struct model_view *v, const struct element_type *t,
     }
     rc = model_find_key(v, t->id, NULL, key, false, ret_doc, st);
     if (rc == 1)
-        rc = find_only(v, t, key, ret_doc, st);
+        rc = find_only(v, t, key, true, ret_doc, st);
+    /* An archived element is still found by its key: the copies of it sleep. */
     if (rc == 1)
         rc = model_find_key(v, t->id, NULL, key, true, ret_doc, st);
+    if (rc == 1)
+        rc = find_only(v, t, key, false, ret_doc, st);
     return rc;
 }
 

@@ -421,6 +421,25 @@ static int connect_one(struct model_view *v, void *ctx, struct status *st) {
     return model_connection_changed(v, ctx, st);
 }
 
+static void an_archived_element_with_many_copies_is_found_by_its_key(void **state) {
+    struct world *w = *state;
+    const struct value *doc;
+
+    with_connections(w);
+    expect(w, 201, "POST", "/integrations",
+           "{'key':'hr','name':'HR','connectorKey':'crm'}");
+    doc = expect(w, 201, "POST", "/actions",
+                 "{'key':'a','name':'A','type':'http-request'}");
+    expect(w, 201, "POST", "/actions/a/apply", "{'integrationKeys':['crm','hr']}");
+    expect(w, 200, "DELETE", "/actions/a", NULL);
+    assert_same_id(doc, expect(w, 200, "GET", "/actions/a", NULL));
+    assert_true(value_get_bool(expect(w, 200, "GET", "/actions/hr.a", NULL),
+                               "isDeactivated", false));
+    assert_same_id(doc, expect(w, 201, "POST", "/actions/a/restore", NULL));
+    assert_false(value_get_bool(expect(w, 200, "GET", "/actions/hr.a", NULL),
+                                "isDeactivated", true));
+}
+
 static void a_new_connection_gets_the_flows_that_every_one_has(void **state) {
     struct world *w = *state;
     const struct value *page;
@@ -532,6 +551,7 @@ int main(void) {
         T(integrations_show_the_callers_connection_and_hide_parameters),
         T(cached_answers_change_with_what_they_were_made_of),
         T(a_flows_node_or_a_model_names_a_data_source),
+        T(an_archived_element_with_many_copies_is_found_by_its_key),
         T(a_new_connection_gets_the_flows_that_every_one_has),
         T(hostile_selectors_are_answered),
     };
