@@ -341,6 +341,8 @@ static const struct value *text_or_empty(struct arena *a, const struct value *v)
 
 static void write_record(struct run *r, const char *run_id, int64_t started_ms,
                          const struct value *output, const struct status *failure) {
+    static const char *const snapshot[] = {
+        "id", "key", "name", "type", "integrationId", "connectionId", NULL};
     struct arena *a = r->arena;
     struct object_builder b;
     char started[32];
@@ -370,7 +372,8 @@ static void write_record(struct run *r, const char *run_id, int64_t started_ms,
     if (failure)
         object_set(&b, "error", external_redact(a, value_from_status(a, failure)));
     object_set(&b, "meta", r->rq->meta ? r->rq->meta : &value_undefined);
-    object_set(&b, "action", external_redact(a, act_body(r)));
+    object_set(&b, "action", value_pick(a, r->action, snapshot));
+    object_set(&b, "act", external_redact(a, act_body(r)));
     object_set_string(&b, "createdAt", started);
     object_set_string(&b, "completedAt", clock_iso_now(r->deps->clock, a));
     object_set_number(&b, "duration",

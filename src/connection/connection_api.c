@@ -471,7 +471,7 @@ static void and_time(struct request *rq, struct where *w) {
 
 static int list_logs(struct request *rq, struct reply *rp, enum collection c,
                      struct status *st) {
-    static const char *const hidden[] = {"workspaceId", "detail", "detailKey", NULL};
+    static const char *const hidden[] = {"detail", "detailKey", NULL};
     struct arena *a = rq->arena;
     struct where w = {a, store_eq_text(a, "workspaceId", rq->caller->workspace_id)};
     struct store_query q = {0};
@@ -526,7 +526,7 @@ static int find_api_log(struct request *rq, const struct value **ret, struct sta
 }
 
 static int api_log(struct request *rq, struct reply *rp, struct status *st) {
-    static const char *const hidden[] = {"workspaceId", "detail", "detailKey", NULL};
+    static const char *const hidden[] = {"detail", "detailKey", NULL};
     const struct value *record;
 
     if (find_api_log(rq, &record, st) < 0)

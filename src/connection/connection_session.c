@@ -326,6 +326,10 @@ static void on_called(struct external_session *x, const char *url, int status_co
     object_set_number(&b, "statusCode", status_code);
     object_set_bool(&b, "isSuccess", is_success);
     object_set_string(&b, "requestUrl", url);
+    /* Names where the details are; they are read with GET .../details. */
+    object_set(&b, "s3Uri",
+               value_stringf(a, "logs://external-api-logs/%s",
+                             value_text(object_builder_get(&b, "id", 2))));
     object_set_number(&b, "duration", (double)duration_ms);
     object_set_string(&b, "createdAt", clock_iso_now(x->deps->clock, a));
     journal_append(x->deps->journal, C_EXTERNAL_API_LOGS, object_end(&b), detail);

@@ -38,6 +38,30 @@ int external_build(struct external_session *s, const struct value *v,
     return formula_resolve_value(s->arena, v, &run, ret, st);
 }
 
+/*
+ * responseHandlers of a mapping hold formulas over an answer that is not there yet: they
+ * are taken as they stand and built when an answer is.
+ */
+static int build_client(struct external_session *s, const struct value *function,
+                        const struct value *args, const struct value **ret_client,
+                        struct status *st) {
+    const struct value *mapping = value_get(function, "mapping"), *handlers;
+    struct arena *a = s->arena;
+
+    if (value_is_object(value_get(mapping, "args")))
+        mapping = value_get(mapping, "args");
+    handlers = value_get(mapping, "responseHandlers");
+    if (!value_is_array(handlers))
+        return external_run_function(s, function, args, ret_client, st);
+    function = value_with(a, function, "mapping",
+                          value_with(a, mapping, "responseHandlers", &value_undefined));
+    if (external_run_function(s, function, args, ret_client, st) < 0)
+        return -1;
+    if (value_is_object(*ret_client))
+        *ret_client = value_with(a, *ret_client, "responseHandlers", handlers);
+    return 0;
+}
+
 int external_client(struct external_session *s, const struct value **ret_client,
                     struct status *st) {
     const struct value *function = value_get(s->option, "makeApiClient"), *client;
@@ -55,7 +79,7 @@ int external_client(struct external_session *s, const struct value **ret_client,
         a, "credentials", value_merge(a, s->connection_parameters, s->credentials),
         "connectorParameters", s->connector_parameters, "connectionParameters",
         s->connection_parameters, "connectionInput", s->connection_parameters, NULL);
-    if (external_run_function(s, function, args, &client, st) < 0)
+    if (build_client(s, function, args, &client, st) < 0)
         return st_context(st, "makeApiClient");
     if (value_is_object(value_get(client, "args")))
         client = value_get(client, "args");
@@ -65,9 +89,8 @@ int external_client(struct external_session *s, const struct value **ret_client,
     return 0;
 }
 
-/* What every mapping sees besides the caller's arguments. */
-static const struct value *mapping_variables(struct external_session *s,
-                                             const struct value *args) {
+const struct value *external_variables(struct external_session *s,
+                                       const struct value *args) {
     struct object_builder b;
 
     object_begin(&b, s->arena, 8);
@@ -85,7 +108,7 @@ static const struct value *mapping_variables(struct external_session *s,
 static int run_mapping(struct external_session *s, const struct value *function,
                        const struct value *args, const struct value **ret,
                        struct status *st) {
-    return external_build(s, value_get(function, "mapping"), mapping_variables(s, args),
+    return external_build(s, value_get(function, "mapping"), external_variables(s, args),
                           ret, st);
 }
 
@@ -93,7 +116,7 @@ static int run_operation_mapping(struct external_session *s, const struct value 
                                  const struct value *args, const struct value **ret,
                                  struct status *st) {
     const struct value *mapping = value_get(function, "mapping"), *input, *response;
-    const struct value *variables = mapping_variables(s, args);
+    const struct value *variables = external_variables(s, args);
     const char *key = value_get_string(mapping, "operationKey", NULL);
 
     if (!key)
@@ -114,7 +137,7 @@ static int run_rest(struct external_session *s, const struct value *function,
                     struct status *st) {
     static const char *const parts[] = {"path", "method", NULL};
     const struct value *mapping = value_get(function, "mapping"), *request, *response;
-    const struct value *variables = mapping_variables(s, args);
+    const struct value *variables = external_variables(s, args);
 
     if (external_build(s, value_get(mapping, "requestMapping"), variables, &request, st) <
         0)
@@ -225,7 +248,7 @@ static int run_graphql(struct external_session *s, const struct value *function,
                        const struct value *args, const struct value **ret,
                        struct status *st) {
     const struct value *mapping = value_get(function, "mapping"), *request, *response;
-    const struct value *variables = mapping_variables(s, args);
+    const struct value *variables = external_variables(s, args);
     const char *type = value_get_string(mapping, "operationType", "query");
     struct buf query = BUF_INIT;
     int rc;

@@ -35,6 +35,10 @@ int external_interpret(struct external_session *s, const struct external_wire *w
                        bool allow_error_status, const struct value **ret_data,
                        struct status *st);
 
+/* What every mapping sees: credentials, parameters, and the caller's arguments on top. */
+const struct value *external_variables(struct external_session *s,
+                                       const struct value *args);
+
 /* Builds a value with formulas, with the session's look-ups. */
 int external_build(struct external_session *s, const struct value *v,
                    const struct value *variables, const struct value **ret,

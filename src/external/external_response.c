@@ -104,6 +104,7 @@ int external_interpret(struct external_session *s, const struct external_wire *w
                        *built;
 
     *ret_data = NULL;
+    variables = external_variables(s, value_obj(s->arena, "response", response, NULL));
     for (VALUE_EACH_ITEM(h, handlers)) {
         if (external_build(s, value_get(h, "match"), variables, &built, st) < 0)
             return -1;
