@@ -116,5 +116,6 @@ int connection_lock(struct connection_locks *l, struct arena *a, const char *id,
 void connection_unlock(struct connection_locks *l, const char *id);
 
 void connection_routes(struct http_router *r);
+void connection_request_routes(struct http_router *r);
 
 #endif

@@ -124,19 +124,124 @@ static void add_query_parameters(struct document_writer *w, const char *query,
     }
 }
 
+/* ---- schemas ---- */
+
+/* "data-source" is called DataSource among the components. */
+static const char *component_name(struct arena *a, const char *name, size_t len) {
+    char *out = arena_memdup(a, name, len), *q = out;
+    bool upper = true;
+
+    for (const char *p = out; *p; p++) {
+        if (*p == '-')
+            upper = true;
+        else
+            *q++ = upper ? (char)toupper(*p) : *p, upper = false;
+    }
+    *q = '\0';
+    return out;
+}
+
+static const struct value *array_of(struct document_writer *w,
+                                    const struct value *items) {
+    return value_obj(w->arena, "type", text(w, "array"), "items", items, NULL);
+}
+
+/* {items, cursor?}: the answer of every list. */
+static const struct value *page_of(struct document_writer *w, const struct value *items) {
+    struct array_builder required;
+
+    array_begin(&required, w->arena, 1);
+    array_push(&required, text(w, "items"));
+    return value_obj(w->arena, "type", text(w, "object"), "required",
+                     array_end(&required), "properties",
+                     value_obj(w->arena, "items", array_of(w, items), "cursor",
+                               type_of(w, "string"), NULL),
+                     NULL);
+}
+
 /* Makes sure that the component exists. */
 static const struct value *schema_ref(struct document_writer *w, const char *name) {
     size_t len = strlen(name);
     bool list = len > 2 && strcmp(name + len - 2, "[]") == 0;
+    bool page = strncmp(name, "Page<", 5) == 0 && name[len - 1] == '>';
     const struct value *ref;
 
-    if (list)
-        name = arena_memdup(w->arena, name, len - 2);
+    name = page ? component_name(w->arena, name + 5, len - 6)
+                : component_name(w->arena, name, list ? len - 2 : len);
     if (!object_builder_get(&w->schemas, name, strlen(name)))
         object_set(&w->schemas, name, type_of(w, "object"));
     ref = value_obj(w->arena, "$ref",
                     value_stringf(w->arena, "#/components/schemas/%s", name), NULL);
-    return list ? value_obj(w->arena, "type", text(w, "array"), "items", ref, NULL) : ref;
+    return list ? array_of(w, ref) : page ? page_of(w, ref) : ref;
+}
+
+static const struct value *enum_of(struct document_writer *w, char *words) {
+    struct array_builder list;
+    char *word;
+
+    array_begin(&list, w->arena, 4);
+    while ((word = strsep(&words, "|")))
+        array_push(&list, text(w, word));
+    return value_obj(w->arena, "type", text(w, "string"), "enum", array_end(&list), NULL);
+}
+
+/* The type after the colon of a compact schema. */
+static const struct value *field_type(struct document_writer *w, char *type) {
+    static const char *const plain[] = {"string", "boolean", "integer", "number",
+                                        "object"};
+
+    if (!type || strcmp(type, "any") == 0)
+        return &value_empty_object;
+    for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++) {
+        if (strcmp(type, plain[i]) == 0)
+            return type_of(w, type);
+    }
+    if (strcmp(type, "any[]") == 0)
+        return array_of(w, &value_empty_object);
+    if (strcmp(type, "string[]") == 0)
+        return array_of(w, type_of(w, "string"));
+    return strchr(type, '|') ? enum_of(w, type) : schema_ref(w, type);
+}
+
+/* "id*:string, meta:object" as a schema. */
+static const struct value *compact_schema(struct document_writer *w, const char *fields) {
+    char *rest = arena_strdup(w->arena, fields), *word;
+    struct object_builder properties;
+    struct array_builder required;
+
+    object_begin(&properties, w->arena, 16);
+    array_begin(&required, w->arena, 4);
+    while ((word = strsep(&rest, ", "))) {
+        char *type = strchr(word, ':'), *star;
+
+        if (type)
+            *type++ = '\0';
+        if ((star = strchr(word, '*'))) {
+            *star = '\0';
+            array_push(&required, text(w, word));
+        }
+        if (*word)
+            object_set(&properties, word, field_type(w, type));
+    }
+    return value_obj(w->arena, "type", text(w, "object"), "required",
+                     required.len ? array_end(&required) : NULL, "properties",
+                     object_end(&properties), NULL);
+}
+
+static void add_schema(struct document_writer *w, const struct http_schema *schema) {
+    const struct value *v = schema->value;
+    const char *name = component_name(w->arena, schema->name, strlen(schema->name));
+    struct status st;
+    int rc;
+
+    if (!v && schema->text[0] != '{') {
+        v = compact_schema(w, schema->text);
+    } else if (!v) {
+        st_init(&st, w->arena);
+        rc = value_parse(w->arena, schema->text, strlen(schema->text), NULL, &v, &st);
+        assert(rc == 0);
+    }
+    object_set(&w->schemas, name, v);
 }
 
 static const struct value *content(struct document_writer *w, const char *type,
@@ -251,17 +356,6 @@ static const struct value *paths(struct document_writer *w) {
     return object_end(&all);
 }
 
-static void add_schema(struct document_writer *w, const char *name, const char *json) {
-    const struct value *v;
-    struct status st;
-    int rc;
-
-    st_init(&st, w->arena);
-    rc = value_parse(w->arena, json, strlen(json), NULL, &v, &st);
-    assert(rc == 0);
-    object_set(&w->schemas, name, v);
-}
-
 const struct value *http_openapi(struct arena *a, const struct http_router *r,
                                  const struct http_schema *schemas, size_t n,
                                  const char *title, const char *version,
@@ -273,9 +367,9 @@ const struct value *http_openapi(struct arena *a, const struct http_router *r,
     w.rows_len = http_router_rows(r, &w.rows);
     object_begin(&w.ids, a, w.rows_len);
     object_begin(&w.schemas, a, n + 1);
-    add_schema(&w, "ErrorData", error_schema);
+    add_schema(&w, &(struct http_schema){"ErrorData", error_schema, NULL});
     for (size_t i = 0; i < n; i++)
-        add_schema(&w, schemas[i].name, schemas[i].json);
+        add_schema(&w, &schemas[i]);
     all = paths(&w);
     array_begin(&servers, a, 1);
     if (base_uri)

@@ -6,7 +6,9 @@
 
 #include "model/model.h"
 
+struct arena;
 struct http_router;
+struct http_schema;
 struct reply;
 struct request;
 
@@ -46,6 +48,13 @@ struct model_row {
 
 /* All rows that the table of types allows. */
 void model_routes(struct http_router *r);
+
+/*
+ * What the rows name in `body` and `response`, for openapi.json: fills at most
+ * MODEL_SCHEMAS_MAX schemas, whose values live in `a`; gives their number.
+ */
+enum { MODEL_SCHEMAS_MAX = 3 * ELEMENT_COUNT };
+size_t model_schemas(struct arena *a, struct http_schema *ret_schemas);
 
 /*
  * Reads the selector of a request: path, query, and for instances in the body, too. Lends

@@ -19,6 +19,7 @@ void service_api_routes(struct arena *a, struct http_router *r) {
     model_routes(r);
     connector_routes(r);
     connection_routes(r);
+    connection_request_routes(r);
     action_run_routes(r);
     workspace_routes(r);
     integration_routes(r);

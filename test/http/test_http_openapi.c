@@ -24,13 +24,17 @@ static const struct route rows[] = {
      NULL, "Flow", NULL},
     {HTTP_PUT, "/flows/{selector}", no_handler, ACCESS_ADMIN, 0, "Changes it.", NULL,
      "Flow", "Flow", NULL},
+    {HTTP_GET, "/pages", no_handler, ACCESS_CUSTOMER, 0, NULL, NULL, NULL,
+     "Page<data-source>", NULL},
     {HTTP_GET, "/flows-by/id", no_handler, ACCESS_CUSTOMER, 0, NULL, NULL, NULL, NULL,
      NULL},
     {HTTP_ANY, "/connections/{selector}/proxy/{path*}", no_handler, ACCESS_CUSTOMER,
      ROUTE_RAW_BODY, NULL, NULL, NULL, NULL, NULL},
 };
 static const struct http_schema schemas[] = {
-    {"Flow", "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"}}}"},
+    {"Flow", "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"}}}", NULL},
+    {"data-source", "id*:string, flow:Flow, list:Flow[], kind:a|b, size:integer, meta",
+     NULL},
 };
 
 static const struct value *document(struct arena *a) {
@@ -38,7 +42,7 @@ static const struct value *document(struct arena *a) {
     const struct value *v;
 
     http_router_add(r, rows, sizeof(rows) / sizeof(*rows));
-    v = value_copy(a, http_openapi(a, r, schemas, 1, "Test", "1.0", "http://x"));
+    v = value_copy(a, http_openapi(a, r, schemas, 2, "Test", "1.0", "http://x"));
     http_router_free(&r);
     return v;
 }
@@ -48,7 +52,7 @@ static void rows_become_paths_parameters_and_bodies(void **state) {
     const struct value *d = document(a), *paths = value_get(d, "paths"), *get, *put;
 
     (void)state;
-    assert_int_equal(value_members_count(paths), 4);
+    assert_int_equal(value_members_count(paths), 5);
     assert_false(value_has(paths, "/"));
     get = value_path(paths, "/flows/{id}", "get", NULL);
     put = value_path(paths, "/flows/{id}", "put", NULL);
@@ -80,6 +84,38 @@ static void operation_ids_are_unique(void **state) {
     arena_free(&a);
 }
 
+static void compact_schemas_become_components(void **state) {
+    struct arena *a = arena_new(0);
+    const struct value *s =
+        value_path(document(a), "components", "schemas", "DataSource", NULL);
+    const struct value *properties = value_get(s, "properties");
+
+    (void)state;
+    assert_int_equal(value_items_count(value_get(s, "required")), 1);
+    assert_string_equal(value_text(value_path(properties, "flow", "$ref", NULL)),
+                        "#/components/schemas/Flow");
+    assert_string_equal(value_text(value_path(properties, "list", "items", "$ref", NULL)),
+                        "#/components/schemas/Flow");
+    assert_int_equal(value_items_count(value_path(properties, "kind", "enum", NULL)), 2);
+    assert_string_equal(value_text(value_path(properties, "size", "type", NULL)),
+                        "integer");
+    assert_int_equal(value_members_count(value_get(properties, "meta")), 0);
+    arena_free(&a);
+}
+
+static void lists_answer_with_pages(void **state) {
+    struct arena *a = arena_new(0);
+    const struct value *schema =
+        value_path(document(a), "paths", "/pages", "get", "responses", "2XX", "content",
+                   "application/json", "schema", NULL);
+
+    (void)state;
+    assert_string_equal(
+        value_text(value_path(schema, "properties", "items", "items", "$ref", NULL)),
+        "#/components/schemas/DataSource");
+    arena_free(&a);
+}
+
 static void routes_are_printed_one_a_line(void **state) {
     struct http_router *r = http_router_new();
     char *out = NULL;
@@ -101,6 +137,8 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_become_paths_parameters_and_bodies),
         cmocka_unit_test(operation_ids_are_unique),
+        cmocka_unit_test(compact_schemas_become_components),
+        cmocka_unit_test(lists_answer_with_pages),
         cmocka_unit_test(routes_are_printed_one_a_line),
     };
 
