@@ -523,6 +523,8 @@ static int instance_by_id(struct model_view *v, const struct wanted *w,
 
     if (id && !s->parent_id && !s->parent_key)
         rc = model_get(v, w->type->id, id, &doc, st);
+    if (rc == 1 && s->id && !s->parent_id && !s->parent_key)
+        return none(w, st);
     if (rc)
         return rc;
     if (!is_instance(w->type, doc))
