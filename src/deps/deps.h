@@ -32,7 +32,7 @@ struct deps {
     struct journal *journal;            /* run and API logs on their way to the store */
     struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
     struct connection_locks *connection_locks; /* one credential refresh at a time */
-    struct model_cache *model_cache; /* encoded answers of reads; or NULL */
+    struct model_cache *model_cache;           /* encoded answers of reads; or NULL */
 };
 
 #endif
