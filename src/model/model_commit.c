@@ -38,28 +38,46 @@ static int explain_taken(const struct model_entry *e, struct status *st) {
                         "%s with %s \"%s\" already exists", t->title, name, text);
 }
 
-static int replace_one(struct model_view *v, struct model_entry *e, struct status *st) {
-    struct arena *a = v->arena;
-    const struct store_filter *expect =
-        store_and(a, store_eq(a, "revision", value_get(e->stored, "revision")),
-                  store_eq(a, "updatedAt", value_get(e->stored, "updatedAt")), NULL);
-    int rc = store_replace(v->deps->store, element_type(e->type)->collection, e->now,
-                           expect, st);
+static const struct store_filter *unchanged(struct arena *a, const struct value *stored) {
+    return store_and(a, store_eq(a, "revision", value_get(stored, "revision")),
+                     store_eq(a, "updatedAt", value_get(stored, "updatedAt")), NULL);
+}
 
+/* The changed rows of a type that are archived now, or the others. */
+static int replace_type(struct model_view *v, enum element_id type, bool archived,
+                        struct status *st) {
+    struct arena *a = v->arena;
+    struct model_entry *one = NULL;
+    struct array_builder docs;
+    size_t n = 0, cap = 0;
+
+    for (struct model_entry *e = v->all; e; e = e->next)
+        cap += e->type == type && is_changed(e) && model_is_live(e->now) != archived;
+    if (cap == 0)
+        return 0;
+    const struct store_filter **expects =
+        arena_alloc(a, cap * sizeof(struct store_filter *));
+    array_begin(&docs, a, cap);
+    for (struct model_entry *e = v->all; e; e = e->next)
+        if (e->type == type && is_changed(e) && model_is_live(e->now) != archived) {
+            array_push(&docs, e->now);
+            expects[n++] = unchanged(a, e->stored);
+            one = e;
+        }
+    int rc = store_replace_many(v->deps->store, element_type(type)->collection,
+                                docs.items, expects, n, st);
     if (rc < 0)
-        return explain_taken(e, st);
-    if (rc == 1)
-        return st_fail(st, ST_CONCURRENCY, "conflict",
-                       "%s was changed by somebody else at the same time",
-                       element_type(e->type)->title);
-    return 0;
+        return n == 1 ? explain_taken(one, st) : -1;
+    return rc == 0 ? 0
+                   : st_fail(st, ST_CONCURRENCY, "conflict",
+                             "%s was changed by somebody else at the same time",
+                             element_type(type)->title);
 }
 
 static int write_changed(struct model_view *v, struct status *st) {
     for (int archived = 1; archived >= 0; archived--)
-        for (struct model_entry *e = v->all; e; e = e->next)
-            if (is_changed(e) && model_is_live(e->now) != archived &&
-                replace_one(v, e, st) < 0)
+        for (int t = 0; t < ELEMENT_COUNT; t++)
+            if (replace_type(v, t, archived, st) < 0)
                 return -1;
     return 0;
 }

@@ -21,6 +21,8 @@
 #include "base/status.h"
 #include "deps/deps.h"
 
+#define MANY_NAMERS 50
+
 /* ---- Parents ---- */
 
 static bool has_one_parent_member(const struct element_type *t) {
@@ -468,6 +470,10 @@ static int queue_namers(struct model_view *v, enum element_id type, const char *
     do {
         page = (struct store_page){0};
         if (model_store_list(v, C_DEPENDENCIES, &q, &page, st) < 0)
+            return -1;
+        /* Many look-ups are coming: one read of everything is faster. */
+        if (page.items->len > MANY_NAMERS && !v->complete &&
+            model_view_load_all(v, st) < 0)
             return -1;
         for (VALUE_EACH_ITEM(edge, page.items)) {
             const struct element_type *t =

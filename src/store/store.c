@@ -153,6 +153,22 @@ int store_replace(struct store *s, enum collection c, const struct value *doc,
     return s->ops->replace(s, c, doc, expect, st);
 }
 
+int store_replace_many(struct store *s, enum collection c, const struct value *docs,
+                       const struct store_filter *const *expects, size_t n,
+                       struct status *st) {
+    int rc = 0;
+
+    assert(c < COLLECTION_COUNT);
+    for (size_t i = 0; i < n; i++)
+        if (store_check_document(&docs[i], st) < 0)
+            return -1;
+    if (n > 1 && s->ops->replace_many)
+        return s->ops->replace_many(s, c, docs, expects, n, st);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = s->ops->replace(s, c, &docs[i], expects[i], st);
+    return rc;
+}
+
 int store_update(struct store *s, struct arena *a, enum collection c, const char *id,
                  const struct store_filter *expect, const struct store_change *change,
                  const struct value **ret_doc, struct status *st) {

@@ -136,6 +136,14 @@ int store_count(struct store *s, enum collection c, const struct store_filter *w
  */
 int store_replace(struct store *s, enum collection c, const struct value *doc,
                   const struct store_filter *expect, struct status *st);
+/*
+ * The same for n documents, each with its own condition, in few steps of the backend. 1:
+ * one was absent or not as expected; those before it are replaced, those behind it may
+ * be.
+ */
+int store_replace_many(struct store *s, enum collection c, const struct value *docs,
+                       const struct store_filter *const *expects, size_t n,
+                       struct status *st);
 /* Changes parts of a document under the same rule; ret_doc (may be NULL): the new one. */
 int store_update(struct store *s, struct arena *a, enum collection c, const char *id,
                  const struct store_filter *expect, const struct store_change *change,

@@ -452,6 +452,18 @@ static int cached_replace(struct store *base, enum collection c, const struct va
     return rc;
 }
 
+static int cached_replace_many(struct store *base, enum collection c,
+                               const struct value *docs,
+                               const struct store_filter *const *expects, size_t n,
+                               struct status *st) {
+    struct cached *s = cached_of(base);
+    struct version *v = begin(s, c, NULL);
+    int rc = store_replace_many(s->inner, c, docs, expects, n, st);
+
+    end(s, c, v);
+    return rc;
+}
+
 static int cached_update(struct store *base, struct arena *a, enum collection c,
                          const char *id, const struct store_filter *expect,
                          const struct store_change *change, const struct value **ret_doc,
@@ -545,6 +557,7 @@ static const struct store_ops cached_ops = {
     .list = cached_list,
     .count = cached_count,
     .replace = cached_replace,
+    .replace_many = cached_replace_many,
     .update = cached_update,
     .update_many = cached_update_many,
     .claim = cached_claim,

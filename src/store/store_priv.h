@@ -54,6 +54,10 @@ struct store_ops {
                        int64_t *ret_value, struct status *st);
     int (*ping)(struct store *s, struct status *st);
     void (*close)(struct store *s);
+    /* May be NULL: one by one. */
+    int (*replace_many)(struct store *s, enum collection c, const struct value *docs,
+                        const struct store_filter *const *expects, size_t n,
+                        struct status *st);
     /* May be NULL: never known. */
     bool (*version)(const struct store *s, enum collection c, unsigned *ret_version);
 };

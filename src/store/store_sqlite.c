@@ -425,6 +425,7 @@ struct write {
     const struct row *rows;
     size_t rows_len;
     const struct store_filter *expect;
+    const struct store_filter *const *expects; /* one per row; or NULL: expect */
     const struct store_change *change;
     const struct store_sqlite_query *query;
     int64_t after_rid;
@@ -476,14 +477,18 @@ static int sqlite_insert(struct store *base, enum collection c, const struct val
 static int job_replace(struct store_sqlite_conn *w, struct store_sqlite_job *job,
                        struct status *st) {
     struct write *wr = write_of(job);
-    struct stored old;
-    int rc = load_row(w, wr->table, wr->rows->id, &old, st);
+    int rc = 0;
 
-    if (rc)
-        return rc;
-    if (!store_match(wr->expect, old.doc, w->scratch))
-        return 1;
-    return update_row(w, wr->table, wr->collection, &old, wr->rows, st);
+    for (size_t i = 0; i < wr->rows_len && rc == 0; i++) {
+        const struct store_filter *expect = wr->expects ? wr->expects[i] : wr->expect;
+        struct stored old;
+        rc = load_row(w, wr->table, wr->rows[i].id, &old, st);
+        if (rc == 0)
+            rc = store_match(expect, old.doc, w->scratch)
+                     ? update_row(w, wr->table, wr->collection, &old, &wr->rows[i], st)
+                     : 1;
+    }
+    return rc;
 }
 
 static int sqlite_replace(struct store *base, enum collection c, const struct value *doc,
@@ -491,10 +496,35 @@ static int sqlite_replace(struct store *base, enum collection c, const struct va
     struct sqlite_store *s = sqlite_of(base);
     struct arena *a = arena_new(0);
     struct row row;
-    struct write wr = {
-        .table = &s->table[c], .collection = c, .rows = &row, .expect = expect};
+    struct write wr = {.table = &s->table[c],
+                       .collection = c,
+                       .rows = &row,
+                       .rows_len = 1,
+                       .expect = expect};
     int rc = row_make(&s->table[c], a, doc, &row, st);
 
+    if (rc == 0)
+        rc = run_write(s, &wr, job_replace, st);
+    arena_free(&a);
+    return rc;
+}
+
+static int sqlite_replace_many(struct store *base, enum collection c,
+                               const struct value *docs,
+                               const struct store_filter *const *expects, size_t n,
+                               struct status *st) {
+    struct sqlite_store *s = sqlite_of(base);
+    struct arena *a = arena_new(0);
+    struct row *rows = arena_alloc(a, n * sizeof(*rows));
+    struct write wr = {.table = &s->table[c],
+                       .collection = c,
+                       .rows = rows,
+                       .rows_len = n,
+                       .expects = expects};
+    int rc = 0;
+
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = row_make(&s->table[c], a, &docs[i], &rows[i], st);
     if (rc == 0)
         rc = run_write(s, &wr, job_replace, st);
     arena_free(&a);
@@ -791,6 +821,7 @@ static const struct store_ops sqlite_ops = {
     .list = sqlite_list,
     .count = sqlite_count,
     .replace = sqlite_replace,
+    .replace_many = sqlite_replace_many,
     .update = sqlite_update,
     .update_many = sqlite_update_many,
     .claim = sqlite_claim,

@@ -637,6 +637,24 @@ static void an_archived_element_gives_its_key_free(void **state) {
              "connectors", "key");
 }
 
+static void many_are_replaced_until_one_is_not_as_expected(void **state) {
+    struct ctx *x = *state;
+    const struct store_filter *first = store_eq_text(x->a, "name", "first");
+    const struct store_filter *expects[] = {first, first, NULL};
+    const struct value *docs =
+        json(x, "[{'id':'a','name':'second'},{'id':'b','name':'second'},"
+                "{'id':'c','name':'second'}]");
+
+    put(x, C_ACTIONS, "{'id':'a','name':'first'}");
+    put(x, C_ACTIONS, "{'id':'b','name':'first'}");
+    put(x, C_ACTIONS, "{'id':'c','name':'first'}");
+    ok(x, store_replace_many(x->s, C_ACTIONS, docs->items, expects, 3, &x->st));
+    assert_string_equal(stored(x, C_ACTIONS, "c"), "{\"id\":\"c\",\"name\":\"second\"}");
+    assert_int_equal(store_replace_many(x->s, C_ACTIONS, docs->items, expects, 3, &x->st),
+                     1);
+    ok(x, store_replace_many(x->s, C_ACTIONS, docs->items, expects, 0, &x->st));
+}
+
 static void a_slot_holds_one_live_element_of_a_workspace(void **state) {
     struct ctx *x = *state;
     static const char *const slots[] = {"u:k", "i:1:k", "c:1:2:"};
@@ -900,6 +918,7 @@ int store_contract_run(const char *backend, struct store *(*open)(void),
         TEST(ids_are_unique_in_a_collection),
         TEST(unique_rules_hold_on_every_kind_of_write),
         TEST(an_archived_element_gives_its_key_free),
+        TEST(many_are_replaced_until_one_is_not_as_expected),
         TEST(a_slot_holds_one_live_element_of_a_workspace),
         TEST(claiming_takes_the_first_in_order),
         TEST(two_claimers_never_get_the_same_document),
