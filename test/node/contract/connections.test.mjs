@@ -174,13 +174,13 @@ test('connecting again replaces the connection in place; keys name several', asy
 test('another customer neither sees nor uses the connection', async () => {
     assert.equal((await other.connections.find()).items.length, 0);
     for (const call of [
-        other.connection(connection.id).get(),
-        other.connection(connection.id).patch({ name: 'mine' }),
-        other.connection(connection.id).archive(),
-        other.connection(connection.id).proxy.get('/echo'),
-        other.post(`connections/${connection.id}/test`),
+        () => other.connection(connection.id).get(),
+        () => other.connection(connection.id).patch({ name: 'mine' }),
+        () => other.connection(connection.id).archive(),
+        () => other.connection(connection.id).proxy.get('/echo'),
+        () => other.post(`connections/${connection.id}/test`),
     ]) {
-        const error = await failure(call);
+        const error = await failure(call());
         assert.equal(error.data?.key ?? error.response?.data?.key, 'not_found', String(error));
     }
     assert.equal((await failure(customer.connection(connection.id).get({ includeSecrets: true }))).data.key, 'access_denied');
