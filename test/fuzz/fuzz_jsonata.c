@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct status st;
 
     st_init(&st, a);
-    if (!nul || value_parse(a, (const char *)nul + 1, size - len - 1, NULL, &input, &st) < 0)
+    if (!nul ||
+        value_parse(a, (const char *)nul + 1, size - len - 1, NULL, &input, &st) < 0)
         value_parse(a, sample, sizeof(sample) - 1, NULL, &input, &st);
     if (jsonata_compile(a, (const char *)data, len, &expr, &st) == 0 &&
         jsonata_eval(expr, a, input, NULL, &limits, &result, &st) == 0)

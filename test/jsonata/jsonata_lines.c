@@ -27,8 +27,8 @@ static const struct value *answer(struct arena *a, const struct value *line) {
 
     st_init(&st, a);
     if (jsonata_compile(a, value_bytes(expr).data, expr->len, &compiled, &st) == 0 &&
-        jsonata_eval(compiled, a, value_get(line, "data"), value_find(line, "bindings", 8),
-                     &limits, &result, &st) == 0)
+        jsonata_eval(compiled, a, value_get(line, "data"),
+                     value_find(line, "bindings", 8), &limits, &result, &st) == 0)
         return value_obj(a, "result", result, NULL);
     code = value_get(st.data, "code");
     return value_obj(a, "error", value_is_string(code) ? code : &value_null, "message",

@@ -158,7 +158,7 @@ static void hear(struct promise *p, int fd) {
 }
 
 static void sleep_us(long us) {
-    struct timespec t = {0, us * 1000};
+    struct timespec t = {us / 1000000, us % 1000000 * 1000};
 
     nanosleep(&t, NULL);
 }
@@ -170,7 +170,11 @@ static long random_us(void) {
     return (long)(seed >> 33) % 60000;
 }
 
+/* A slow build or machine needs longer to its first write: a round without any doubles
+ * the time before the next kill. */
 static void kill_at_random(int round, struct promise *p) {
+    static long head_start_us = 20000;
+    long writes = p->writes;
     int fds[2], status;
     pid_t child;
 
@@ -182,10 +186,12 @@ static void kill_at_random(int round, struct promise *p) {
         run_child(round, fds[1]);
     }
     close(fds[1]);
-    sleep_us(20000 + random_us());
+    sleep_us(head_start_us + random_us());
     kill(child, SIGKILL);
     hear(p, fds[0]);
     close(fds[0]);
+    if (p->writes == writes && head_start_us < 900000)
+        head_start_us *= 2;
     assert_int_equal(waitpid(child, &status, 0), child);
     if (WIFEXITED(status))
         fail_msg("the child ended by itself: %d", WEXITSTATUS(status));
