@@ -17,6 +17,7 @@ struct lister {
     const struct value *wanted; /* of locator_find_value */
     const char *key;            /* "$type" of locator_list_formulas */
     int depth;
+    bool skips_nullish; /* holes of wide arrays cost nothing */
     void (*visit)(struct lister *, const struct value *);
 };
 
@@ -32,6 +33,8 @@ static void descend(struct lister *l, const struct value *v) {
         return;
     l->depth++;
     for (VALUE_EACH_ITEM(item, v)) {
+        if (l->skips_nullish && value_is_nullish(item))
+            continue;
         locator_append_item(&l->path, (double)(item - v->items));
         l->visit(l, item);
         l->path.len = len;
@@ -67,7 +70,7 @@ static void visit_leaf(struct lister *l, const struct value *v) {
 
 const struct value *locator_list_data(struct arena *a, const struct value *v,
                                       const struct value *prefix) {
-    struct lister l = {.path = BUF_INIT, .visit = visit_leaf};
+    struct lister l = {.path = BUF_INIT, .skips_nullish = true, .visit = visit_leaf};
 
     return list(&l, a, v, prefix);
 }
