@@ -43,6 +43,8 @@ static const struct command commands[] = {
     {"ui", ui_command, "", "The pages that end users see.", NULL},
     {"console", console_command, "", "The pages for administrators and developers.",
      NULL},
+    {"code-runner", code_runner_command, "", "Runs customers' JavaScript, sandboxed.",
+     NULL},
     {"healthcheck", healthcheck_command, "[--port N] [--path /PATH]",
      "Status 0 when the service on this machine answers 200.",
      "  --port N      instead of PORT\n  --path /PATH  instead of /\n"},

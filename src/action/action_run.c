@@ -146,15 +146,15 @@ static int run_javascript(struct run *r, const struct value **ret, struct status
 
 static const struct action_type {
     const char *name;
-    bool needs_connection;
+    bool needs_connection, takes_connection;
     int (*run)(struct run *r, const struct value **ret_output, struct status *st);
 } types[] = {
-    {"api-request-to-external-app", true, run_external_request},
-    {"api-request", true, run_external_request},
-    {"api-request-to-your-app", false, run_app_request},
-    {"http-request", false, run_http_request},
-    {"connector-operation", true, run_operation},
-    {"run-javascript", false, run_javascript},
+    {"api-request-to-external-app", true, true, run_external_request},
+    {"api-request", true, true, run_external_request},
+    {"api-request-to-your-app", false, false, run_app_request},
+    {"http-request", false, false, run_http_request},
+    {"connector-operation", true, true, run_operation},
+    {"run-javascript", false, true, run_javascript},
 };
 
 static const struct action_type *type_of(const struct value *action, struct status *st) {
@@ -412,7 +412,7 @@ static int prepare(struct run *r, struct status *st) {
 
 static int open_session(struct run *r, const struct action_type *type,
                         struct status *st) {
-    if (r->connection && type->needs_connection)
+    if (r->connection && type->takes_connection)
         return connection_open_session(r->deps, r->arena, r->caller->workspace,
                                        r->connection, r->deadline_ms, false, &r->session,
                                        st);

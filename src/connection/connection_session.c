@@ -14,6 +14,7 @@
 #include "deps/deps.h"
 #include "journal/journal.h"
 #include "model/model.h"
+#include "runner/runner_client.h"
 #include "store/store.h"
 #include "value/value.h"
 #include "value/value_status.h"
@@ -337,6 +338,7 @@ static void on_called(struct external_session *x, const char *url, int status_co
 
 static const struct external_hooks hooks = {
     .refresh = on_refresh,
+    .javascript = runner_client_javascript,
     .defunct = on_defunct,
     .called = on_called,
 };

@@ -14,6 +14,7 @@ struct journal;
 struct metrics;
 struct model_cache;
 struct rand;
+struct runner;
 struct store;
 
 struct connector_cache;
@@ -31,6 +32,7 @@ struct deps {
     struct metrics *metrics;
     struct journal *journal;            /* run and API logs on their way to the store */
     struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
+    struct runner *runner; /* in the service code-runner only */
     struct connection_locks *connection_locks; /* one credential refresh at a time */
     struct model_cache *model_cache;           /* encoded answers of reads; or NULL */
 };

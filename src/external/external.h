@@ -64,6 +64,7 @@ struct external_session {
     bool asynchronous; /* inside a flow or a pull: rate limits are waited for */
     /* Private. */
     const struct value *client; /* result of makeApiClient, made at first use */
+    bool making_client;         /* inside makeApiClient, which has no client itself */
     bool refreshed;             /* one refresh per session */
     int depth;                  /* functions that call operations that call ... */
     struct array_builder logs;  /* api-request entries of this run */
@@ -71,6 +72,8 @@ struct external_session {
 
 /* Fills the private part; the caller filled the rest. */
 void external_session_init(struct external_session *s);
+/* The API client is this configuration: makeApiClient is not asked. */
+void external_session_use_client(struct external_session *s, const struct value *client);
 /* Entries {type: "api-request", data: {...}} of the calls made so far. */
 const struct value *external_session_logs(const struct external_session *s);
 

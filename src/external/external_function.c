@@ -16,9 +16,14 @@
 
 void external_session_init(struct external_session *s) {
     s->client = NULL;
+    s->making_client = false;
     s->refreshed = false;
     s->depth = 0;
     array_begin(&s->logs, s->arena, 0);
+}
+
+void external_session_use_client(struct external_session *s, const struct value *client) {
+    s->client = client;
 }
 
 const struct value *external_session_logs(const struct external_session *s) {
@@ -67,6 +72,7 @@ int external_client(struct external_session *s, const struct value **ret_client,
     const struct value *function = value_get(s->option, "makeApiClient"), *client;
     struct arena *a = s->arena;
     const struct value *args;
+    int rc;
 
     if (s->client) {
         *ret_client = s->client;
@@ -79,7 +85,10 @@ int external_client(struct external_session *s, const struct value **ret_client,
         a, "credentials", value_merge(a, s->connection_parameters, s->credentials),
         "connectorParameters", s->connector_parameters, "connectionParameters",
         s->connection_parameters, "connectionInput", s->connection_parameters, NULL);
-    if (build_client(s, function, args, &client, st) < 0)
+    s->making_client = true;
+    rc = build_client(s, function, args, &client, st);
+    s->making_client = false;
+    if (rc < 0)
         return st_context(st, "makeApiClient");
     if (value_is_object(value_get(client, "args")))
         client = value_get(client, "args");

@@ -21,7 +21,11 @@
 #include "base/status.h"
 #include "config/config.h"
 #include "http/http_server.h"
+#include "runner/runner.h"
 #include "service_priv.h"
+
+/* Code, its arguments and a grant; arguments may hold files. */
+enum { MAX_JOB_BYTES = 64 * 1024 * 1024 };
 
 /* What a role adds to its listener. Workers have no routes but health's. */
 struct service_role {
@@ -34,6 +38,10 @@ static void api_routes(struct service_listener *l) {
     service_api_routes(l->service->arena, l->router);
 }
 
+static void code_runner_routes(struct service_listener *l) {
+    runner_routes(l->router);
+}
+
 static const struct service_role roles[] = {
     {SERVICE_API, "api", api_routes},
     {SERVICE_INSTANT_WORKER, "instant-worker", NULL},
@@ -41,6 +49,7 @@ static const struct service_role roles[] = {
     {SERVICE_ORCHESTRATOR, "orchestrator", NULL},
     {SERVICE_UI, "ui", service_web_routes},
     {SERVICE_CONSOLE, "console", service_web_routes},
+    {SERVICE_CODE_RUNNER, "code-runner", code_runner_routes},
 };
 enum { ROLES_LEN = sizeof(roles) / sizeof(*roles) };
 
@@ -125,6 +134,7 @@ static int start_listener(struct service_listener *l, struct status *st) {
     const struct config *c = l->service->deps.config;
     bool api = l->services & SERVICE_API;
     struct http_server_options o = {
+        .max_body_bytes = l->services & SERVICE_CODE_RUNNER ? MAX_JOB_BYTES : 0,
         .host = c->host,
         .port = l->port,
         .router = l->router,
@@ -228,7 +238,8 @@ static int serve(struct service *s, struct status *st) {
 
     if (service_open(s, &status, st) < 0)
         return status;
-    if (s->options->ready_fd >= 0 && service_bootstrap(s, &line, st) < 0)
+    if (s->options->ready_fd >= 0 && (s->deps.config->services & SERVICE_CORE) &&
+        service_bootstrap(s, &line, st) < 0)
         return EX_TEMPFAIL;
     for (size_t i = 0; i < s->listeners_len; i++)
         if (start_listener(&s->listeners[i], st) < 0)

@@ -35,6 +35,7 @@ int service_run(const struct service_options *o);
 int serve_command(int argc, char **argv);
 int ui_command(int argc, char **argv);
 int console_command(int argc, char **argv);
+int code_runner_command(int argc, char **argv);
 int up_command(int argc, char **argv);
 int routes_command(int argc, char **argv);
 int healthcheck_command(int argc, char **argv);

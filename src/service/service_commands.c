@@ -57,6 +57,10 @@ int console_command(int argc, char **argv) {
     return run(argc, argv, SERVICE_CONSOLE);
 }
 
+int code_runner_command(int argc, char **argv) {
+    return run(argc, argv, SERVICE_CODE_RUNNER);
+}
+
 /* ---- routes ---- */
 
 int routes_command(int argc, char **argv) {

@@ -25,6 +25,7 @@
 #include "journal/journal.h"
 #include "model/model_cache.h"
 #include "service_priv.h"
+#include "runner/runner.h"
 #include "store/store.h"
 
 enum {
@@ -123,6 +124,10 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
     const struct config *c = s->deps.config;
 
     *ret_exit = EX_CONFIG;
+    if ((c->services & SERVICE_CODE_RUNNER) &&
+        runner_open(c, s->deps.clock, s->deps.rand, s->deps.metrics, &s->deps.runner,
+                    st) < 0)
+        return -1;
     if (!(c->services & SERVICE_CORE))
         return 0;
     if (check_backends(c, st) < 0 || make_dir(c->data_dir, st) < 0)
@@ -144,6 +149,8 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
 }
 
 void service_close(struct service *s) {
+    if (s->deps.runner)
+        runner_close(&s->deps.runner);
     if (s->deps.auth)
         auth_close(&s->deps.auth);
     if (s->deps.sealer)

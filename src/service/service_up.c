@@ -11,7 +11,7 @@
  * once, through the supervisor; the kernel kills them should the supervisor die.
  *
  * UI and console are in the core's process: a process of its own is for another privilege
- * or another way to fail, as the code runner will be.
+ * or another way to fail, as the code runner is.
  */
 #include "service.h"
 
@@ -65,7 +65,9 @@ struct up {
 struct child {
     const char *name;
     int (*run)(struct up *up, int ready_fd);
-    pid_t pid; /* 0: not running */
+    bool optional; /* the rest runs without it */
+    bool failed;   /* and does: it ended before it was ever ready */
+    pid_t pid;     /* 0: not running */
     int ready_fd;
     struct buf said; /* what came through ready_fd */
     bool ready;
@@ -73,6 +75,10 @@ struct child {
         start_at_ms; /* start_at_ms: when to start again; 0: not waiting */
     int pause_ms;
 };
+
+static const char *uri_of(struct up *up, int offset) {
+    return arena_printf(up->arena, "http://127.0.0.1:%d", up->port + offset);
+}
 
 /* ---- The children ---- */
 
@@ -87,6 +93,15 @@ static int run_core(struct up *up, int ready_fd) {
         .owns_data = true,
         .ready_fd = ready_fd,
     });
+}
+
+static int run_code_runner(struct up *up, int ready_fd) {
+    struct config c = *up->config;
+
+    c.services = SERVICE_CODE_RUNNER;
+    c.port = up->port + 3;
+    c.metrics_port = 0;
+    return service_run(&(struct service_options){.config = &c, .ready_fd = ready_fd});
 }
 
 static void start(struct up *up, struct child *c) {
@@ -192,7 +207,8 @@ static void on_exit_of(struct up *up, struct child *c, int wait_status) {
     c->ready = false;
     if (up->stopping)
         return;
-    if (!up->announced) {
+    c->failed = true;
+    if (!up->announced && !c->optional) {
         up->status = code ? code : EX_SOFTWARE;
         up->stopping = true;
         return;
@@ -260,7 +276,7 @@ static bool any_running(const struct child *children, size_t n) {
 
 static bool all_ready(const struct child *children, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!children[i].ready)
+        if (!children[i].ready && !children[i].failed)
             return false;
     return true;
 }
@@ -268,6 +284,11 @@ static bool all_ready(const struct child *children, size_t n) {
 static void supervise(struct up *up) {
     struct child children[] = {
         {.name = "core", .run = run_core, .ready_fd = -1, .said = BUF_INIT},
+        {.name = "code-runner",
+         .run = run_code_runner,
+         .optional = true,
+         .ready_fd = -1,
+         .said = BUF_INIT},
     };
     size_t n = sizeof(children) / sizeof(*children);
 
@@ -288,7 +309,7 @@ static void supervise(struct up *up) {
         if (fds[0].revents)
             on_signal(up, children, n);
         if (!up->announced && !up->stopping && all_ready(children, n))
-            announce(up, &children[0], NULL);
+            announce(up, &children[0], children[1].ready ? uri_of(up, 3) : NULL);
         if (up->status && !up->stopping) {
             up->stopping = true;
             kill_all(children, n, SIGTERM);
@@ -363,10 +384,6 @@ static int lock_data(struct up *up, struct status *st) {
         return st_fail(st, ST_INTERNAL, NULL, "%s is in use by another membrane up",
                        up->data_dir);
     return 0;
-}
-
-static const char *uri_of(struct up *up, int offset) {
-    return arena_printf(up->arena, "http://127.0.0.1:%d", up->port + offset);
 }
 
 #define PUT(list, n, ...) (list)[(n)++] = arena_printf(up->arena, __VA_ARGS__)

@@ -1,0 +1,175 @@
+/*
+ * runner_priv.h - shared by the files of runner/.
+ */
+#ifndef RUNNER_RUNNER_PRIV_H
+#define RUNNER_RUNNER_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "deps/deps.h"
+#include "runner.h"
+#include "runner_layers.h"
+#include "value/value.h"
+
+struct arena;
+struct metric;
+struct status;
+
+enum {
+    RUNNER_OUTPUT_BYTES = 20 * 1024 * 1024,
+    RUNNER_MEMORY_BYTES = 512 * 1024 * 1024,
+    RUNNER_MIN_MEMORY_BYTES = 16 * 1024 * 1024,
+    RUNNER_TIMEOUT_MS = 50 * 1000,
+    RUNNER_MAX_TIMEOUT_MS = 50 * 60 * 1000,
+    RUNNER_MAX_LOGS = 1000,
+    RUNNER_MAX_LOG_BYTES = 1024 * 1024,
+    RUNNER_MAX_CALLS = 1000,
+    RUNNER_MAX_PARALLEL_CALLS = 16,
+    RUNNER_MAX_CALL_BYTES = 32 * 1024 * 1024, /* a call's frame: body as base64 */
+    RUNNER_MAX_PATH = 4096,
+};
+
+/* A process that runs one job. */
+struct runner_process {
+    pid_t pid;
+    int socket;
+    int errors; /* its standard error: what Node says when it dies */
+    unsigned layers;
+    char node_version[32];
+    int64_t started_ms;
+};
+
+/* How processes are started; found once, at start (runner_spawn.c). */
+struct runner_plan {
+    char node[RUNNER_MAX_PATH];
+    unsigned long clone_flags;
+    bool user_namespace;
+    unsigned wanted; /* layers that a process is to put up */
+    int addon_fd, guest_fd, filter_fd, null_fd;
+    int heap_mb;
+};
+
+struct runner_job {
+    const char *id;
+    pid_t pid; /* 0: not started */
+    bool cancelled;
+    struct runner_job *next;
+};
+
+struct runner {
+    const struct config *config;
+    struct deps deps; /* of calls: http, clock, rand */
+    struct log_ctx log;
+    struct runner_plan plan;
+    bool has_node;
+    atomic_int ios;  /* of jobs, and of calls that outlive theirs */
+    unsigned layers; /* that hold */
+    char node_version[32];
+    int spaces, idle_target;
+
+    pthread_t spawner;
+    bool has_spawner;
+    int wake_fd;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t ready;
+    bool stopping;
+    int running, waiting;
+    struct runner_process *idle;
+    int idle_len;
+    struct runner_job *jobs;
+    int failures; /* processes in a row that ended before they were ready */
+    char failure[512];
+    int64_t health_at_ms; /* when health was last evaluated; 0: never */
+    bool health_ok;
+    char health_text[256];
+
+    struct metric *job_count, *durations, *starts, *calls;
+};
+
+/* ---- runner_spawn.c: one process ---- */
+
+/* -1 configuration. ret: plan with descriptors open. 1: there is no Node. */
+int runner_plan_make(const struct config *c, struct runner_plan *ret, struct status *st);
+void runner_plan_close(struct runner_plan *p);
+/*
+ * Starts a process; it is ready once runner_process_is_ready says so. Must be called on a
+ * thread that lives as long as the process: the kernel ties them together.
+ */
+int runner_process_start(const struct runner_plan *p, struct runner_process *ret);
+/* Reads the first frame. 1: not yet; -1: the process has ended. */
+int runner_process_read_ready(struct runner_process *p);
+/* Ends it and gives what it used; ret_wait_status and ret_usage may be NULL. */
+struct rusage;
+void runner_process_end(struct runner_process *p, int *ret_wait_status,
+                        struct rusage *ret_usage);
+/* What it wrote on standard error, at most size - 1 bytes. */
+void runner_process_said(struct runner_process *p, char *out, size_t size);
+
+/* ---- runner_filter.c ---- */
+
+/* A descriptor of the seccomp program of a job's process, or -1. */
+int runner_filter_fd(void);
+
+/* ---- runner_embed.S ---- */
+
+extern const char runner_guest_begin[], runner_guest_end[];
+extern const char runner_addon_begin[], runner_addon_end[];
+
+/* ---- runner_pool.c: processes that wait ---- */
+
+int runner_pool_open(struct runner *r, struct status *st);
+void runner_pool_close(struct runner *r);
+/*
+ * A job space and a locked process. -1: `concurrency` "unavailable" when all spaces are
+ * taken, `custom_code` when no process can be started.
+ */
+int runner_pool_take(struct runner *r, struct runner_process *ret, struct status *st);
+/* Gives the space back. */
+void runner_pool_give(struct runner *r);
+
+/* ---- runner_job.c ---- */
+
+struct runner_limits {
+    int64_t timeout_ms, memory_bytes, output_bytes;
+};
+struct runner_outcome {
+    const struct value *result; /* of a job that succeeded */
+    const struct value *logs, *usage;
+};
+/*
+ * Runs {code | modules + main, entry?, arguments, limits?, grant?}. -1: `custom_code` or
+ * what the code threw on; outcome's logs and usage are filled in either case.
+ */
+int runner_job_run(struct runner *r, struct arena *a, const char *id,
+                   const struct value *body, struct runner_outcome *ret,
+                   struct status *st);
+/* false: no such job. */
+bool runner_job_cancel(struct runner *r, const char *id);
+
+/* ---- runner_call.c: what a job asks of the outside ---- */
+
+struct runner_io;
+/* grant is copied. */
+struct runner_io *runner_io_new(struct runner *r, int socket, const struct value *grant,
+                                int64_t deadline_ms);
+/* The job is over: calls under way are answered to nobody. */
+void runner_io_end(struct runner_io *io);
+/* Takes a call's frame (malloc'ed text) and answers it later. */
+void runner_io_call(struct runner_io *io, char *frame, size_t len);
+/* A line of the code's console. */
+void runner_io_log(struct runner_io *io, const char *level, const char *message);
+/* In `a`. */
+const struct value *runner_io_logs(struct runner_io *io, struct arena *a);
+int runner_io_calls(struct runner_io *io);
+/* Calls through API clients that an app answered with success. */
+int runner_io_successes(struct runner_io *io);
+
+/* Writes a whole frame; -1 when the other side is gone. */
+int runner_write_frame(int fd, const char *data, size_t len);
+
+#endif
