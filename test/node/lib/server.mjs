@@ -54,6 +54,13 @@ export function cleanEnv(env = {}) {
     return { ...kept, ...env };
 }
 
+// What a failed test or hook left running is ended with its file: the file would wait for it.
+const launched = new Set();
+if (process.env.NODE_TEST_CONTEXT) {
+    const { after } = await import('node:test');
+    after(() => launched.forEach((running) => running.kill('SIGKILL')));
+}
+
 // A running process: its output, its end, and ways to end it.
 export function launch(args, env) {
     const child = spawn(binary, args, { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
@@ -63,9 +70,11 @@ export function launch(args, env) {
     running.ended = new Promise((done) => {
         child.on('close', (code, signal) => {
             running.exited = true;
+            launched.delete(running);
             done({ code, signal });
         });
     });
+    launched.add(running);
     running.kill = (signal) => running.exited || process.kill(child.pid, signal);
     // Gives {code, signal}; kills what does not end in time.
     running.stop = async (signal = 'SIGTERM', timeoutMs = 20_000) => {
