@@ -367,19 +367,6 @@ static int collections(struct request *rq, struct reply *rp, struct status *st) 
     return reply_json(rp, 200, connector_render_collections(rq->arena, s.contents));
 }
 
-static int collection(struct request *rq, struct reply *rp, struct status *st) {
-    struct connection_session s;
-    const struct value *one;
-
-    if (session(rq, true, &s, st) < 0)
-        return -1;
-    one = value_path(s.contents, "data", rq->param[1], NULL);
-    if (!value_is_object(one))
-        return st_fail(st, ST_BAD_REQUEST, "not_found",
-                       "Data collection \"%.100s\" not found", rq->param[1]);
-    return reply_json(rp, 200, connector_render_collection(rq->arena, one));
-}
-
 static int run_request(struct request *rq, struct reply *rp, const struct value *request,
                        struct status *st) {
     struct connection_session s;
@@ -568,7 +555,6 @@ static const struct route rows[] = {
     {HTTP_GET,    "/connections/{selector}/operations/{operationKey}", operation,    ACCESS_CUSTOMER, 0, "One operation.", NULL, NULL, "OperationSpec", NULL},
     {HTTP_POST,   "/connections/{selector}/operations/{operationKey}/run", run_operation, ACCESS_CUSTOMER, 0, "Runs an operation.", NULL, "OperationRun", "OperationResult", NULL},
     {HTTP_GET,    "/connections/{selector}/data",                   collections,     ACCESS_CUSTOMER, 0, "The connector's data collections.", NULL, NULL, "DataCollectionListItem[]", NULL},
-    {HTTP_GET,    "/connections/{selector}/data/{collectionKey}",   collection,      ACCESS_CUSTOMER, 0, "One data collection.", NULL, NULL, "DataCollectionSpec", NULL},
     {HTTP_POST,   "/connections/{selector}/api/{path*}",            api,             ACCESS_CUSTOMER, 0, "Posts to the app, with its errors mapped.", NULL, NULL, NULL, NULL},
     {HTTP_POST,   "/connections/{selector}/execute-request",        execute_request, ACCESS_CUSTOMER, 0, "Runs an operation by {key, payload}.", NULL, "ExecuteRequest", NULL, NULL},
     {HTTP_POST,   "/integrations/{selector}/disconnect",            disconnect_integration, ACCESS_CUSTOMER, 0, "Disconnects the caller's connection of the integration.", NULL, NULL, "Connection", NULL},

@@ -272,6 +272,21 @@ static const struct value *own_collection(struct arena *a, const struct value *s
     return value_truthy(key) ? value_obj(a, "key", key, NULL) : &value_undefined;
 }
 
+const struct value *udm_stand_ins(struct arena *a, const struct value *model) {
+    const struct model *m = model_of(model);
+    const char *names = m ? m->model_fallbacks : "";
+    struct array_builder b;
+
+    array_begin(&b, a, 4);
+    while (*names) {
+        size_t len = strcspn(names, " ");
+
+        array_push(&b, value_string_len(a, names, len));
+        names += len + (names[len] == ' ');
+    }
+    return array_end(&b);
+}
+
 int udm_default_collection(struct arena *a, const struct value *spec,
                            const struct value *model, const struct value **ret_pointer,
                            struct status *st) {

@@ -15,6 +15,8 @@ bool udm_is_known(const struct value *model);
 const struct value *udm_names(struct arena *a);
 /* {name, singular, plural} of a model, or undefined. */
 const struct value *udm_names_of(struct arena *a, const struct value *model);
+/* The models that stand in for one that a connector lacks, nearest first: an array. */
+const struct value *udm_stand_ins(struct arena *a, const struct value *model);
 /* The schema of a model's fields; undefined for an unknown model. */
 const struct value *udm_fields_schema(struct arena *a, const struct value *model);
 

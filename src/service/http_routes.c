@@ -3,6 +3,7 @@
  */
 #include "action/action_run.h"
 #include "auth/auth.h"
+#include "collection/collection.h"
 #include "connection/connection.h"
 #include "connector/connector.h"
 #include "data/data.h"
@@ -24,6 +25,7 @@ void service_api_routes(struct arena *a, struct http_router *r) {
     workspace_routes(r);
     integration_routes(r);
     data_routes(r);
+    collection_routes(r);
     event_routes(r);
     file_routes(r);
     service_openapi_routes(a, r);

@@ -4,7 +4,12 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { join } from 'node:path';
 
-import { MembraneClient } from '@membranehq/sdk';
+import {
+    DataCollectionFindByIdResponse,
+    DataCollectionListResponse,
+    DataCollectionMatchResponse,
+    MembraneClient,
+} from '@membranehq/sdk';
 
 import { identity, password, startPocketBase } from '../lib/pocketbase.mjs';
 import { root, runCommand, startServer } from '../lib/server.mjs';
@@ -200,6 +205,33 @@ test('operations run without an action, and are listed', async () => {
     assert.deepEqual(specs.map((s) => s.key).sort(), [
         'create-record', 'delete-record', 'get-record', 'list-records', 'update-record',
     ]);
+});
+
+test('the records of a collection are created, listed in pages, matched, updated and deleted', async () => {
+    const tasks = customer.connection('pocketbase').dataCollection('records', { collection: 'tasks' });
+    const before_ = (await tasks.list()).records.length;
+    const made = [];
+    for (let i = 0; i < 3; i++)
+        made.push((await tasks.create({ fields: { title: `It's "${i}"`, done: i === 1 } })).id);
+    assert.equal((await app.call('GET', `/api/collections/tasks/records/${made[1]}`)).body.title, `It's "1"`);
+    const page = DataCollectionListResponse.parse(await tasks.list());
+    assert.equal(page.records.length, before_ + 3);
+    assert.equal(page.cursor, undefined);
+    const done = await tasks.list({ filter: { done: true } });
+    assert.deepEqual(done.records.map((r) => r.id), [made[1]]);
+    const { record } = DataCollectionMatchResponse.parse(
+        await tasks.match({ query: { title: `It's "2"`, done: false } }),
+    );
+    assert.equal(record.id, made[2]);
+    assert.deepEqual(await tasks.match({ query: { title: "' || 1 = 1 || '" } }), {});
+    await tasks.update({ id: made[0], fields: { title: 'Changed' } });
+    const found = DataCollectionFindByIdResponse.parse(await tasks.findById({ id: made[0] }));
+    assert.equal(found.record.fields.title, 'Changed');
+    for (const id of made) await tasks.delete({ id });
+    assert.equal((await failure(tasks.findById({ id: made[0] }))).data.key, 'not_found');
+    assert.equal((await tasks.list()).records.length, before_);
+    const unnamed = customer.connection('pocketbase').dataCollection('records');
+    assert.match((await failure(unnamed.list())).message, /collection/);
 });
 
 test('/act runs a request with the connection of the integration', async () => {
