@@ -24,13 +24,6 @@
 
 /* ---- what a new connection is for ---- */
 
-struct target {
-    const struct value *integration; /* document, or NULL */
-    struct connector connector;
-    const char *option_key;
-    const struct value *option;
-};
-
 static int not_found(struct status *st, const char *what, const char *name) {
     return st_fail(st, ST_BAD_REQUEST, "not_found", "%s \"%.100s\" not found", what,
                    name);
@@ -54,13 +47,14 @@ static int find_integration(struct model_view *v, const struct value *body,
 }
 
 static int find_target(struct model_view *v, const struct value *existing,
-                       const struct value *body, struct target *t, struct status *st) {
+                       const struct value *body, struct connection_target *t,
+                       struct status *st) {
     const struct deps *deps = model_view_deps(v);
     struct arena *a = model_view_arena(v);
     const struct value *named = existing ? existing : body;
     const char *connector;
 
-    *t = (struct target){0};
+    *t = (struct connection_target){0};
     if (find_integration(v, named, &t->integration, st) < 0)
         return -1;
     connector = value_get_string(named, "connectorId", NULL);
@@ -184,7 +178,8 @@ static bool is_auth_error(const struct status *st) {
 static const struct value *build_row(const struct deps *deps, struct arena *a,
                                      const struct caller *caller, const char *customer_id,
                                      const struct value *existing,
-                                     const struct value *body, const struct target *t) {
+                                     const struct value *body,
+                                     const struct connection_target *t) {
     const struct value *integration = t->integration;
     const char *now = clock_iso_now(deps->clock, a);
     const struct value *key = value_get(body, "key");
@@ -239,7 +234,7 @@ static const struct value *action_required(const struct deps *deps, struct arena
 }
 
 static int attempt_log(const struct deps *deps, struct arena *a, const struct value *row,
-                       const struct status *failure) {
+                       const char *request_id, const struct status *failure) {
     struct object_builder b;
     struct status ignored;
 
@@ -254,6 +249,8 @@ static int attempt_log(const struct deps *deps, struct arena *a, const struct va
     object_set(&b, "connectorId", value_get(row, "connectorId"));
     object_set(&b, "connectorVersion", value_get(row, "connectorVersion"));
     object_set(&b, "authOptionKey", value_get(row, "authOptionKey"));
+    if (request_id)
+        object_set_string(&b, "connectionRequestId", request_id);
     object_set_string(&b, "status", failure ? "error" : "success");
     if (failure)
         object_set(&b, "error", value_from_status(a, failure));
@@ -303,7 +300,7 @@ static const struct value *with_members(struct arena *a, const struct value *row
  * place. */
 static int find_replaced(const struct deps *deps, struct arena *a,
                          const char *customer_id, const struct value *body,
-                         const struct target *t, const struct value **ret,
+                         const struct connection_target *t, const struct value **ret,
                          struct status *st) {
     struct store_query q = {.sort = {{"createdAt", true}}, .limit = 1};
     const struct value *key = value_get(body, "key");
@@ -332,103 +329,157 @@ static int find_replaced(const struct deps *deps, struct arena *a,
     return rc < 0 ? -1 : 0;
 }
 
-static int fill_session(const struct deps *deps, struct arena *a,
-                        const struct caller *caller, const struct value *row,
-                        const struct target *t, const struct connection_secrets *secrets,
-                        struct connection_session *s, struct status *st) {
-    connection_open_plain(deps, a, caller->workspace, row, 0, s);
+/* ---- drafts ---- */
+
+int connection_draft_open(const struct deps *deps, struct arena *a,
+                          const struct caller *caller, const char *customer_id,
+                          const struct value *existing, const struct value *body,
+                          struct connection_draft *d, struct status *st) {
+    struct model_view *v = model_view_new(deps, a, caller, caller->workspace_id);
+    const struct value *parameters = value_get(body, "connectorParameters");
+    const struct value *input =
+        member_or(body, "input", "connectionParameters", &value_undefined);
+
+    *d = (struct connection_draft){
+        .deps = deps,
+        .arena = a,
+        .caller = caller,
+        .secrets = {&value_undefined, &value_empty_object, &value_empty_object},
+    };
+    if (check_body(a, body, st) < 0 || find_target(v, existing, body, &d->target, st) < 0)
+        return -1;
+    if (!existing &&
+        find_replaced(deps, a, customer_id, body, &d->target, &existing, st) < 0)
+        return -1;
+    if (existing && connection_load_secrets(deps, a, value_get_string(existing, "id", ""),
+                                            &d->secrets, st) < 0)
+        return -1;
+    if (value_is_object(input))
+        d->secrets.input = input;
+    if (value_is_object(parameters))
+        d->secrets.connector_parameters = parameters;
+    d->existing = existing;
+    d->row = build_row(deps, a, caller, customer_id, existing, body, &d->target);
+    return 0;
+}
+
+int connection_draft_check_input(struct connection_draft *d, struct status *st) {
+    const struct value *schema = value_get(d->target.option, "inputSchema");
+
+    if (!value_is_object(schema))
+        return 0;
+    return schema_validate_input(d->arena, schema, d->secrets.input, &d->secrets.input,
+                                 st);
+}
+
+int connection_draft_session(struct connection_draft *d, struct status *st) {
+    const struct connection_target *t = &d->target;
+    struct connection_session *s = &d->session;
+
+    connection_open_plain(d->deps, d->arena, d->caller->workspace, d->row, 0, s);
     s->integration = t->integration;
     s->connector = t->connector.doc;
     s->contents = t->connector.contents;
     s->external.option = t->option;
     s->external.operations = value_get(t->connector.contents, "operations");
     s->external.connector_key = value_get_string(t->connector.doc, "key", NULL);
-    s->external.connection_parameters = secrets->input;
-    s->external.credentials = value_is_object(secrets->credentials) ? secrets->credentials
-                                                                    : &value_empty_object;
+    s->external.connection_parameters = d->secrets.input;
+    s->external.credentials = value_is_object(d->secrets.credentials)
+                                  ? d->secrets.credentials
+                                  : &value_empty_object;
     s->external.refreshed = true; /* what was just given isn't renewed behind the back */
-    return connection_connector_parameters(deps, a, t->integration, t->option_key,
-                                           secrets->connector_parameters,
+    return connection_connector_parameters(d->deps, d->arena, t->integration,
+                                           t->option_key, d->secrets.connector_parameters,
                                            &s->external.connector_parameters, st);
+}
+
+bool connection_draft_is_interactive(const struct connection_draft *d) {
+    static const char *const silent[] = {"client-credentials", "membrane-token",
+                                         "integration-app-token"};
+    const struct value *type = value_get(d->target.option, "type");
+
+    for (size_t i = 0; i < sizeof(silent) / sizeof(*silent); i++)
+        if (value_equals_text(type, silent[i]))
+            return false;
+    return !value_is_nullish(type);
+}
+
+int connection_draft_fail(struct connection_draft *d, const struct status *why) {
+    attempt_log(d->deps, d->arena, d->row, d->request_id, why);
+    return -1;
+}
+
+int connection_draft_use_input(struct connection_draft *d, struct status *st) {
+    if (credentials_from_input(&d->session, st) < 0)
+        return connection_draft_fail(d, st);
+    d->secrets.credentials = d->session.external.credentials;
+    return 0;
+}
+
+void connection_draft_use(struct connection_draft *d, const struct value *credentials) {
+    d->secrets.credentials = credentials;
+    d->session.external.credentials = credentials;
+    d->session.external.client = NULL; /* made without them */
+}
+
+int connection_draft_store(struct connection_draft *d, enum connection_keep keep,
+                           const struct value **ret_connection, struct status *st) {
+    struct arena *a = d->arena;
+    struct status why;
+
+    st_init(&why, a);
+    if (run_test(&d->session, &why) == 0) {
+        d->row = with_members(
+            a, d->row, connection_connected_members(d->deps, a, d->secrets.credentials));
+    } else if (keep == CONNECTION_KEEP_ALWAYS ||
+               (keep == CONNECTION_KEEP_UNTESTED && !is_auth_error(&why))) {
+        d->row = with_members(
+            a, d->row, connection_refused_members(d->deps, a, d->row, false, &why));
+    } else {
+        *st = why; /* the caller can correct it: nothing is stored */
+        return connection_draft_fail(d, st);
+    }
+    d->row = with_members(a, d->row,
+                          value_obj(a, "canRefreshCredentials",
+                                    value_bool(connection_can_refresh(
+                                        d->target.option, d->secrets.credentials)),
+                                    NULL));
+    attempt_log(d->deps, a, d->row, d->request_id, why.type == ST_OK ? NULL : &why);
+    *ret_connection = d->row;
+    return save(d->deps, a, d->existing, d->row, &d->secrets, st);
 }
 
 int connection_write(const struct deps *deps, struct arena *a,
                      const struct caller *caller, const char *customer_id,
                      const struct value *existing, const struct value *body,
                      const struct value **ret_connection, struct status *st) {
-    struct model_view *v = model_view_new(deps, a, caller, caller->workspace_id);
-    struct connection_secrets secrets = {&value_undefined, &value_empty_object,
-                                         &value_empty_object};
-    const struct value *given, *input, *row;
-    struct connection_session s;
-    struct target t;
-    struct status why;
-    bool interactive, secrets_changed;
+    const struct value *given = value_get(body, "credentials");
+    struct connection_draft d;
 
-    if (check_body(a, body, st) < 0 || find_target(v, existing, body, &t, st) < 0)
+    if (connection_draft_open(deps, a, caller, customer_id, existing, body, &d, st) < 0)
         return -1;
-    if (!existing && find_replaced(deps, a, customer_id, body, &t, &existing, st) < 0)
-        return -1;
-    if (existing && connection_load_secrets(deps, a, value_get_string(existing, "id", ""),
-                                            &secrets, st) < 0)
-        return -1;
-    given = value_get(body, "credentials");
-    input = member_or(body, "input", "connectionParameters", &value_undefined);
-    secrets_changed = value_is_object(given) || value_is_object(input) ||
-                      value_is_object(value_get(body, "connectorParameters"));
-    if (value_is_object(input))
-        secrets.input = input;
-    if (value_is_object(value_get(body, "connectorParameters")))
-        secrets.connector_parameters = value_get(body, "connectorParameters");
-    row = build_row(deps, a, caller, customer_id, existing, body, &t);
-    if (existing && !secrets_changed) {
-        *ret_connection = row;
-        return save(deps, a, existing, row, &secrets, st);
+    if (d.existing && !value_is_object(given) &&
+        !value_is_object(
+            member_or(body, "input", "connectionParameters", &value_undefined)) &&
+        !value_is_object(value_get(body, "connectorParameters"))) {
+        *ret_connection = d.row;
+        return save(deps, a, d.existing, d.row, &d.secrets, st);
     }
-    interactive =
-        !value_equals_text(value_get(t.option, "type"), "client-credentials") &&
-        !value_equals_text(value_get(t.option, "type"), "membrane-token") &&
-        !value_equals_text(value_get(t.option, "type"), "integration-app-token") &&
-        !value_is_nullish(value_get(t.option, "type"));
-    if (value_is_object(value_get(t.option, "inputSchema")) && !value_is_object(given) &&
-        schema_validate_input(a, value_get(t.option, "inputSchema"), secrets.input,
-                              &secrets.input, st) < 0)
-        return -1;
     if (value_is_object(given))
-        secrets.credentials = given;
-    if (fill_session(deps, a, caller, row, &t, &secrets, &s, st) < 0)
+        d.secrets.credentials = given;
+    else if (connection_draft_check_input(&d, st) < 0)
         return -1;
-    if (!value_is_object(given) && interactive) {
-        row = with_members(a, row, action_required(deps, a));
-        *ret_connection = row;
-        return save(deps, a, existing, row, &secrets, st);
-    }
-    if (!value_is_object(given)) {
-        if (credentials_from_input(&s, st) < 0) {
-            attempt_log(deps, a, row, st);
-            return -1; /* nothing was given that would be lost */
-        }
-        secrets.credentials = s.external.credentials;
-    }
-    st_init(&why, a);
-    if (run_test(&s, &why) == 0)
-        row = with_members(a, row,
-                           connection_connected_members(deps, a, secrets.credentials));
-    else if (value_is_object(given) || !is_auth_error(&why))
-        row = with_members(a, row, connection_refused_members(deps, a, row, false, &why));
-    else {
-        attempt_log(deps, a, row, &why);
-        *st = why; /* wrong input: the caller can correct it, nothing is stored */
+    if (connection_draft_session(&d, st) < 0)
         return -1;
+    if (!value_is_object(given) && connection_draft_is_interactive(&d)) {
+        *ret_connection = with_members(a, d.row, action_required(deps, a));
+        return save(deps, a, d.existing, *ret_connection, &d.secrets, st);
     }
-    row = with_members(
-        a, row,
-        value_obj(a, "canRefreshCredentials",
-                  value_bool(connection_can_refresh(t.option, secrets.credentials)),
-                  NULL));
-    attempt_log(deps, a, row, why.type == ST_OK ? NULL : &why);
-    *ret_connection = row;
-    return save(deps, a, existing, row, &secrets, st);
+    if (!value_is_object(given) && connection_draft_use_input(&d, st) < 0)
+        return -1;
+    return connection_draft_store(
+        &d, value_is_object(given) ? CONNECTION_KEEP_ALWAYS : CONNECTION_KEEP_UNTESTED,
+        ret_connection, st);
 }
 
 /* ---- test, refresh ---- */
@@ -545,6 +596,18 @@ int connection_restore(const struct deps *deps, struct arena *a,
 
 /* ---- options ---- */
 
+const char *connection_callback_uri(const struct deps *deps, struct arena *a,
+                                    const struct value *integration) {
+    const char *own = value_get_string(integration, "oAuthCallbackUri", NULL);
+    const char *base = deps->config->base_oauth_callback_uri;
+
+    if (own && *own)
+        return own;
+    if (!base)
+        base = deps->config->base_uri ? deps->config->base_uri : "";
+    return arena_printf(a, "%s/oauth-callback", base);
+}
+
 /* What the integration does not supply yet. */
 static const struct value *missing_parameters(struct arena *a, const struct value *schema,
                                               const struct value *have) {
@@ -617,10 +680,9 @@ int connection_options(const struct deps *deps, struct arena *a,
     struct model_view *v = model_view_new(deps, a, caller, caller->workspace_id);
     const char *connection_id = value_get_string(request, "connectionId", NULL);
     const struct value *existing = NULL, *parameters, *callback, *options;
-    const char *base;
     struct connection_session s;
     struct array_builder list;
-    struct target t;
+    struct connection_target t;
 
     if (connection_id) {
         struct model_selector sel = {.connection_id = connection_id};
@@ -635,11 +697,7 @@ int connection_options(const struct deps *deps, struct arena *a,
                                         &parameters, st) < 0)
         return -1;
     connection_open_plain(deps, a, caller->workspace, NULL, 0, &s);
-    callback = value_get(t.integration, "oAuthCallbackUri");
-    base = deps->config->base_oauth_callback_uri ? deps->config->base_oauth_callback_uri
-                                                 : deps->config->base_uri;
-    if (!value_is_string(callback) || callback->len == 0)
-        callback = value_stringf(a, "%s/oauth-callback", base ? base : "");
+    callback = value_string(a, connection_callback_uri(deps, a, t.integration));
     options = value_get(t.connector.doc, "options");
     array_begin(&list, a, 4);
     for (VALUE_EACH_MEMBER(m, options)) {

@@ -16,6 +16,7 @@
 
 struct arena;
 struct caller;
+struct clock;
 struct connection_locks;
 struct connector;
 struct deps;
@@ -115,7 +116,22 @@ int connection_lock(struct connection_locks *l, struct arena *a, const char *id,
                     int wait_ms, struct status *st);
 void connection_unlock(struct connection_locks *l, const char *id);
 
+/*
+ * Results of connecting on their way to /sse/connection-events/{requestId}, in this
+ * process. A result is kept for five minutes, for a listener that comes late.
+ */
+struct connection_events;
+struct connection_events *connection_events_new(struct clock *clock);
+void connection_events_free(struct connection_events **e);
+/* Ends all streams, present and future: the process is about to stop. */
+void connection_events_close(struct connection_events *e);
+/* Only streams with a token of the customer, and those without a token, get it. */
+void connection_events_publish(struct connection_events *e, const char *request_id,
+                               const char *customer_id, const struct value *message);
+
 void connection_routes(struct http_router *r);
+void connection_connect_routes(struct http_router *r);
+void connection_events_routes(struct http_router *r);
 void connection_request_routes(struct http_router *r);
 
 #endif

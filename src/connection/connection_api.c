@@ -100,6 +100,11 @@ static int render(struct request *rq, const struct value *connection, bool secre
     return 0;
 }
 
+int connection_render(struct request *rq, const struct value *connection,
+                      const struct value **ret, struct status *st) {
+    return render(rq, connection, false, true, ret, st);
+}
+
 static int reply_connection(struct request *rq, struct reply *rp,
                             const struct value *connection, struct status *st) {
     bool secrets = request_query_bool(rq, "includeSecrets", false);

@@ -20,6 +20,7 @@
 #include "model/model.h"
 #include "store/store.h"
 #include "value/value.h"
+#include "value/value_status.h"
 
 #define REQUEST_LIFE_MS (24 * 3600 * INT64_C(1000))
 #define MAX_TEXT        4000
@@ -153,6 +154,63 @@ static int reply_request(struct request *rq, struct reply *rp, const struct valu
                                          NULL};
 
     return reply_json(rp, 200, value_omit(rq->arena, doc, hidden));
+}
+
+/* ---- For the connect call ---- */
+
+int connection_request_open(const struct deps *deps, struct arena *a,
+                            const struct caller *caller, const char *id,
+                            const struct value **ret_fields, struct status *st) {
+    static const char *const target[] = {"integrationId",
+                                         "integrationKey",
+                                         "connectorId",
+                                         "connectorKey",
+                                         "connectorVersion",
+                                         "connectionId",
+                                         "connectionKey",
+                                         "name",
+                                         "redirectUri",
+                                         "allowMultipleConnections",
+                                         NULL};
+    const struct value *doc, *parameters;
+    const char *sealed;
+    int rc = strlen(id) > 64
+                 ? 1
+                 : store_get(deps->store, a, C_CONNECTION_REQUESTS, id, &doc, st);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 1 ||
+        !value_equals_text(value_get(doc, "workspaceId"), caller->workspace_id) ||
+        !caller->customer_id ||
+        !value_equals_text(value_get(doc, "tenantId"), caller->customer_id))
+        return st_fail(st, ST_BAD_REQUEST, "not_found",
+                       "Connection request \"%.100s\" not found", id);
+    if (!is_pending(doc) ||
+        value_get_number(doc, "expiresAtMs", 0) < (double)clock_now_ms(deps->clock))
+        return st_fail(st, ST_BAD_REQUEST, NULL, "the connection request has ended");
+    *ret_fields = value_pick(a, doc, target);
+    sealed = value_get_string(doc, "sealed", NULL);
+    if (!sealed)
+        return 0;
+    if (crypto_unseal(deps->sealer, a, id, sealed, &parameters, st) < 0)
+        return -1;
+    *ret_fields = value_with(a, *ret_fields, "connectorParameters", parameters);
+    return 0;
+}
+
+void connection_request_finish(const struct deps *deps, struct arena *a, const char *id,
+                               const char *connection_id, const struct status *why) {
+    const struct store_change change = {
+        .set = value_obj(a, "status", value_string(a, why ? "error" : "success"),
+                         "resultConnectionId",
+                         connection_id ? value_string(a, connection_id) : NULL,
+                         "resultError", why ? value_from_status(a, why) : NULL, NULL)};
+    struct status ignored;
+
+    st_init(&ignored, a);
+    store_update(deps->store, a, C_CONNECTION_REQUESTS, id,
+                 store_eq_text(a, "status", "pending"), &change, NULL, &ignored);
 }
 
 /* ---- Handlers ---- */

@@ -108,9 +108,10 @@ static const struct value *next_refresh(const struct deps *deps, struct arena *a
 
     if (value_is_number(at))
         end = at->number < 1e11 ? at->number * 1000 : at->number;
-    else if (value_is_number(in))
+    if (!(end > now) &&
+        value_is_number(in)) /* a past time is of the credentials before */
         end = now + in->number * 1000;
-    else if (value_is_string(in))
+    else if (!(end > now) && value_is_string(in))
         end = now + value_string_to_number(in->str, in->len) * 1000;
     if (!(end > now) || end > 8e15)
         return &value_null;
@@ -169,54 +170,12 @@ bool connection_can_refresh(const struct value *option, const struct value *cred
            value_is_string(value_get(credentials, "refresh_token"));
 }
 
-static const struct value *function_args(struct connection_session *s) {
+const struct value *connection_function_args(struct connection_session *s) {
     struct external_session *x = &s->external;
 
     return value_obj(x->arena, "connectorParameters", x->connector_parameters,
                      "connectionParameters", x->connection_parameters, "connectionInput",
                      x->connection_parameters, "credentials", x->credentials, NULL);
-}
-
-/* RFC 6749 section 6, with the ways to name the client that connectors ask for. */
-static int oauth2_refresh(struct connection_session *s,
-                          const struct value **ret_credentials, struct status *st) {
-    struct external_session *x = &s->external;
-    struct arena *a = x->arena;
-    const struct value *config, *response, *answer, *headers, *body, *id, *secret;
-    const struct value *after =
-        value_get(x->option, "getCredentialsFromRefreshTokenResponse");
-
-    if (external_run_function(x, value_get(x->option, "getOAuthConfig"), function_args(s),
-                              &config, st) < 0)
-        return st_context(st, "getOAuthConfig");
-    id = value_get(config, "clientId");
-    secret = value_get(config, "clientSecret");
-    body = value_obj(a, "grant_type", value_string(a, "refresh_token"), "refresh_token",
-                     value_get(x->credentials, "refresh_token"), NULL);
-    headers = value_obj(a, "Content-Type",
-                        value_string(a, "application/x-www-form-urlencoded"), NULL);
-    if (value_equals_text(value_get(config, "clientAuthLocation"), "body"))
-        body = value_merge(a, body,
-                           value_obj(a, "client_id", id, "client_secret", secret, NULL));
-    else
-        headers = value_with(
-            a, headers, "Authorization",
-            value_string(a, external_basic_auth(a, value_obj(a, "username", id,
-                                                             "password", secret, NULL))));
-    if (external_plain_request(x, NULL,
-                               value_obj(a, "uri", value_get(config, "tokenUri"),
-                                         "method", value_string(a, "POST"), "headers",
-                                         headers, "body", body, NULL),
-                               false, &response, st) < 0)
-        return -1;
-    answer = value_get(response, "data");
-    if (value_is_object(after) &&
-        external_run_function(x, after,
-                              value_with(a, function_args(s), "tokenResponse", answer),
-                              &answer, st) < 0)
-        return -1;
-    *ret_credentials = answer;
-    return 0;
 }
 
 static int renew_now(struct connection_session *s, struct status *st) {
@@ -226,9 +185,10 @@ static int renew_now(struct connection_session *s, struct status *st) {
     const char *id = x->connection_id;
 
     if (value_is_object(function)) {
-        if (external_run_function(x, function, function_args(s), &fresh, st) < 0)
+        if (external_run_function(x, function, connection_function_args(s), &fresh, st) <
+            0)
             return -1;
-    } else if (oauth2_refresh(s, &fresh, st) < 0) {
+    } else if (connection_oauth2_refresh(s, &fresh, st) < 0) {
         return -1;
     }
     if (!value_is_object(fresh))
@@ -250,7 +210,9 @@ static int renew_now(struct connection_session *s, struct status *st) {
 static bool is_final(const struct status *st) {
     if (st->key && strcmp(st->key, "connection_is_defunct") == 0)
         return true;
-    return st->message && strstr(st->message, "invalid_grant");
+    return (st->message && strstr(st->message, "invalid_grant")) ||
+           value_equals_text(value_path(st->data, "response", "data", "error", NULL),
+                             "invalid_grant");
 }
 
 static bool is_refusal(const struct status *st) {

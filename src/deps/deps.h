@@ -18,6 +18,7 @@ struct runner;
 struct store;
 
 struct connector_cache;
+struct connection_events;
 struct connection_locks;
 
 struct deps {
@@ -34,6 +35,7 @@ struct deps {
     struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
     struct runner *runner; /* in the service code-runner only */
     struct connection_locks *connection_locks; /* one credential refresh at a time */
+    struct connection_events *connection_events; /* results of connecting, for streams */
     struct model_cache *model_cache;           /* encoded answers of reads; or NULL */
 };
 

@@ -134,6 +134,13 @@ struct request_part {
 int request_part(struct request *rq, const char *name, struct request_part *ret_part,
                  struct status *st);
 
+/*
+ * "a=1&b[c]=2&d[0]=x&e[]=y" as an object of texts; brackets nest, keys 0..n-1 make an
+ * array, a repeated name keeps its last value. bad_request above the bounds.
+ */
+int http_query_parse(struct arena *a, const char *text, size_t len,
+                     const struct value **ret_query, struct status *st);
+
 struct reply {
     int status; /* 0 until a reply_ function filled it: then 204 */
     struct arena *arena;

@@ -36,13 +36,6 @@ char *http_decode(struct arena *a, const char *s, size_t len, bool plus, size_t 
 /* Replaces what is no text as http_decode does; s itself when there is nothing to do. */
 char *http_clean_text(struct arena *a, char *s, size_t len);
 
-/*
- * "a=1&b[c]=2&d[0]=x&e[]=y" as an object of texts; brackets nest, keys 0..n-1 make an
- * array, a repeated name keeps its last value. bad_request above the bounds.
- */
-int http_query_parse(struct arena *a, const char *text, size_t len,
-                     const struct value **ret_query, struct status *st);
-
 /* The media type of a Content-Type header is `type`, whatever its parameters. */
 bool http_media_type_is(const char *content_type, const char *type);
 

@@ -5,6 +5,7 @@
  * and the tree becomes immutable values at the end. Names are looked up by walking the
  * siblings: the bound on fields keeps that cheap even when a client is hostile.
  */
+#include "http.h"
 #include "http_priv.h"
 
 #include <stdint.h>

@@ -20,6 +20,8 @@ void service_api_routes(struct arena *a, struct http_router *r) {
     model_routes(r);
     connector_routes(r);
     connection_routes(r);
+    connection_connect_routes(r);
+    connection_events_routes(r);
     connection_request_routes(r);
     action_run_routes(r);
     workspace_routes(r);

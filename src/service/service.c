@@ -20,6 +20,7 @@
 #include "base/metrics.h"
 #include "base/status.h"
 #include "config/config.h"
+#include "connection/connection.h"
 #include "http/http_server.h"
 #include "runner/runner.h"
 #include "service_priv.h"
@@ -209,6 +210,8 @@ static void drain(struct service *s) {
     atomic_store(&s->is_draining, true);
     for (size_t i = 0; i < s->listeners_len; i++)
         http_server_drain(s->listeners[i].server);
+    if (s->deps.connection_events)
+        connection_events_close(s->deps.connection_events);
     drain_wait(s, c->shutdown_drain_delay_seconds * 1000);
     for (size_t i = 0; i < s->listeners_len; i++)
         http_server_stop_listening(s->listeners[i].server);

@@ -138,6 +138,7 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
     s->deps.journal = journal_new(s->deps.store, s->deps.blob, 0);
     s->deps.connectors = connector_cache_new(CONNECTOR_CACHE_BYTES);
     s->deps.connection_locks = connection_locks_new();
+    s->deps.connection_events = connection_events_new(s->deps.clock);
     s->deps.sealer =
         crypto_sealer_new(c->encryption_secret, c->encryption_secret_previous);
     if (open_auth(s, st) < 0) {
@@ -155,6 +156,7 @@ void service_close(struct service *s) {
         auth_close(&s->deps.auth);
     if (s->deps.sealer)
         crypto_sealer_free(&s->deps.sealer);
+    connection_events_free(&s->deps.connection_events);
     if (s->deps.connection_locks)
         connection_locks_free(&s->deps.connection_locks);
     if (s->deps.connectors)
