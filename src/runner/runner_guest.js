@@ -132,6 +132,12 @@ function placeOfSyntaxError(source) {
     return undefined;
 }
 
+// The lines of the stack that are of the author's files.
+function ownFrames(error) {
+    const stack = typeof error?.stack === 'string' ? error.stack : '';
+    return stack.split('\n').filter((line) => /^\s+at /.test(line) && [...sources.keys()].some((name) => line.includes(`${name}:`))).slice(0, 20).map((line) => line.trim()).join('\n').slice(0, 4000);
+}
+
 function describe(error) {
     if (error !== null && typeof error === 'object') {
         const name = typeof error.name === 'string' && error.name !== 'Error' ? `${error.name}: ` : '';
@@ -156,7 +162,8 @@ function fail(error) {
             let key = typeof error?.runnerKey === 'string' ? error.runnerKey : undefined;
             if (!key && /allocation failed|Failed to allocate memory|Invalid array buffer length/i.test(error?.message))
                 key = 'memory_limit';
-            if (typeof error?.stack === 'string') data.stack = error.stack.slice(0, 4000);
+            const own = ownFrames(error);
+            if (own) data.stack = own;
             frame = { t: 'error', error: { type: 'custom_code', key, message: describe(error), data, causedByError: kept } };
         }
         frame = JSON.stringify(frame);

@@ -1,0 +1,125 @@
+// What ends code that does not end by itself: a clear error, in time, and the next job knows nothing of it. S126, S130, S132.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+
+import { until } from '../lib/server.mjs';
+import { startRunner } from './runner.mjs';
+
+let runner;
+before(async () => (runner = await startRunner()));
+after(() => runner.stop());
+
+// The job fails with this key, not later than its limit and 100 ms; the next one works.
+async function ends(key, code, limits = {}) {
+    const { status, body } = await runner.run(code, {}, { limits });
+    assert.equal(status, 400, JSON.stringify(body).slice(0, 300));
+    assert.equal(body.error.type, 'custom_code');
+    assert.equal(body.error.key, key, body.error.message);
+    if (limits.timeoutMs) assert.ok(body.usage.durationMs <= limits.timeoutMs + 100, `${body.usage.durationMs} ms`);
+    assert.equal((await runner.run('export default () => "next"')).body.result, 'next');
+    return body;
+}
+
+const short = { timeoutMs: 500 };
+test('an endless loop', () => ends('timeout', 'export default () => { for (;;); }', short));
+test('a loop of microtasks', () => ends('timeout', 'export default async () => { for (;;) await null; }', short));
+test('a regular expression that backtracks', () => ends('timeout', 'export default () => /^(a+)+$/.test("a".repeat(40) + "b")', short));
+test('a loop while the module loads', () => ends('timeout', 'for (;;);\nexport default () => 1', short));
+test('a wait in shared memory', () => ends('timeout', 'export default () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)', short));
+test('a timer that keeps the job alive', () => ends('timeout', 'export default () => new Promise(() => setInterval(() => {}, 100))', short));
+test('a loop after the logs: they are kept', async () => {
+    const body = await ends('timeout', 'export default () => { console.log("before"); for (;;); }', short);
+    assert.equal(body.logs[0].message, 'before');
+});
+test('a promise that can not settle is found before the limit', async () => {
+    const body = await ends('never_settles', 'export default () => new Promise(() => {})', { timeoutMs: 20000 });
+    assert.ok(body.usage.durationMs < 5000);
+});
+const memory = { timeoutMs: 20000, memoryBytes: 100e6 };
+test('S130: a heap that grows', () => ends('memory_limit', 'export default () => { const a = []; for (;;) a.push(new Array(1000).fill(Math.random())) }', memory));
+test('S130: buffers that grow', () => ends('memory_limit', 'export default () => { const a = []; for (;;) a.push(Buffer.alloc(1e7, 1)) }', memory));
+test('S130: memory that is enough with the limit at its default', async () => {
+    const code = 'export default () => { const a = []; for (let i = 0; i < 25; i++) a.push(Buffer.alloc(1e7, 1)); return a.length }';
+    assert.equal((await runner.run(code, {}, { limits: memory })).status, 400);
+    assert.equal((await runner.run(code, {}, { limits: { memoryBytes: 21474836480 } })).body.result, 25);
+});
+test('deep recursion', async () => {
+    const { body } = await runner.run('const f = () => f() + 1;\nexport default () => f()');
+    assert.match(body.error.message, /call stack/);
+    assert.equal(body.error.data.lineNumber, 1);
+});
+test('huge output', async () => {
+    await ends('output_limit', 'export default () => "x".repeat(30e6)');
+    await ends('output_limit', 'export default () => "x".repeat(2000)', { outputBytes: 1000 });
+    const { body } = await runner.run('export default () => "x".repeat(19e6)');
+    assert.equal(body.result.length, 19e6);
+});
+test('an error thrown later, a rejection nobody handles', async () => {
+    assert.match((await runner.run('export default () => new Promise(() => setTimeout(() => { throw new Error("late") }, 5))')).body.error.message, /late/);
+    assert.match((await runner.run('export default () => { Promise.reject(new Error("lost")); return new Promise((r) => setTimeout(r, 100)) }')).body.error.message, /lost/);
+});
+test('too many requests', async () => {
+    const { body } = await runner.run('export default async () => { let e; for (let i = 0; i < 1100; i++) await fetch("http://127.0.0.1:1").catch((x) => (e = x.cause.key)); return e }');
+    assert.equal(body.result, 'request_limit');
+});
+
+test('nothing passes from one job to the next', async () => {
+    await runner.run('Object.prototype.polluted = 1; globalThis.secret = 2; Array.prototype.map = () => "owned"; JSON.stringify = () => "x"; export default () => 1');
+    const { body } = await runner.run('export default () => [({}).polluted ?? 0, typeof secret, [1].map((x) => x)[0]]');
+    assert.deepEqual(body.result, [0, 'undefined', 1]);
+    const randoms = await Promise.all(Array.from({ length: 6 }, () => runner.run('export default () => [Math.random(), crypto.randomUUID()]')));
+    assert.equal(new Set(randoms.map((r) => r.body.result[0])).size, 6);
+    assert.equal(new Set(randoms.map((r) => r.body.result[1])).size, 6);
+});
+
+test('a job that forges what the supervisor reads hurts only itself', async () => {
+    // Prototype tricks that change the frames the process sends.
+    const { status, body } = await runner.run('export default () => { Buffer.from = () => ({}); return 1 }', {}, { limits: short });
+    assert.ok(status === 200 || status === 400, JSON.stringify(body));
+    assert.equal((await runner.run('export default () => 1')).body.result, 1);
+});
+
+test('S132: full means 503 with Retry-After, at once', async () => {
+    const jobs = Array.from({ length: 8 }, (_, i) => runner.run('export default () => new Promise(() => setInterval(() => {}, 1000))', {}, { id: `full-${i}`, limits: { timeoutMs: 15000 } }));
+    await until(async () => (await (await fetch(`${runner.uri}/api/v2/health`)).json()).remainingJobSpaces === 0, 'all spaces to be taken');
+    const refused = await runner.run('export default () => 1');
+    assert.equal(refused.status, 503);
+    assert.equal(refused.headers.get('retry-after'), '1');
+    await until(async () => {
+        for (let i = 0; i < 8; i++) await runner.cancel(`full-${i}`);
+        return (await (await fetch(`${runner.uri}/api/v2/health`)).json()).remainingJobSpaces === 8;
+    }, 'the jobs to be cancelled');
+    for (const job of jobs) assert.equal((await job).body.error.key, 'cancelled');
+});
+
+test('chaos: mixed jobs, some hostile, each good one with its own answer; no zombie, no lost descriptor', async () => {
+    const hostile = ['export default () => { for (;;); }', 'export default () => { const a = []; for (;;) a.push(Buffer.alloc(1e7, 1)) }', 'export default () => new Promise(() => {})', 'export default () => { throw 1 }'];
+    const count = () => readdirSync(`/proc/${runner.pid}/fd`).length;
+    await runner.run('export default () => 1');
+    const before = count();
+    let next = 0, good = 0;
+    const worker = async () => {
+        for (let i; (i = next++) < 80; ) {
+            if (i % 16 === 5) await runner.run(hostile[(i >> 4) % hostile.length], {}, { limits: { timeoutMs: 300, memoryBytes: 64e6 } });
+            else {
+                const { status, body } = await runner.run('export default async ({ i }) => { await null; return { i, list: Array.from({ length: 50 }, (_, k) => k * i) } }', { i });
+                assert.equal(status, 200, JSON.stringify(body));
+                assert.equal(body.result.i, i);
+                assert.equal(body.result.list[49], 49 * i);
+                good++;
+            }
+        }
+    };
+    await Promise.all(Array.from({ length: 6 }, worker));
+    assert.equal(good, 75);
+    const zombies = () => readdirSync('/proc').filter((pid) => /^\d+$/.test(pid)).filter((pid) => {
+        try {
+            const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+            return stat[0] === 'Z' && Number(stat[1]) === runner.pid;
+        } catch {
+            return false;
+        }
+    });
+    await until(() => zombies().length === 0 && count() <= before + 12, 'processes and descriptors to be given back', 10_000);
+});
