@@ -224,7 +224,7 @@ static int run(struct request *rq, struct reply *rp, struct status *st) {
     if (check_signature(rq, st) < 0 || request_object(rq, &body, st) < 0)
         return -1;
     id = job_id(rq, body);
-    if (runner_job_run(rq->deps->runner, a, id, body, &out, st) == 0)
+    if (runner_job_run(rq->deps->runner, a, id, body, false, &out, st) == 0)
         return reply_json(rp, 200,
                           value_obj(a, "id", value_string(a, id), "result", out.result,
                                     "logs", out.logs, "usage", out.usage, NULL));
@@ -259,11 +259,8 @@ static void evaluate(struct runner *r, struct arena *a) {
                  a, "code", value_string(a, "export default ({ a }) => [...a].reverse()"),
                  "arguments", value_obj(a, "a", value_string(a, "ok"), NULL), "limits",
                  value_obj(a, "timeoutMs", value_number(a, HEALTH_LIMIT_MS), NULL), NULL),
-             &out, &st) == 0 &&
+             true, &out, &st) == 0 &&
          value_is_array(out.result) && out.result->len == 2;
-    /* All spaces taken is work, not illness. */
-    if (!ok && st.type == ST_CONCURRENCY)
-        ok = true;
     pthread_mutex_lock(&r->lock);
     r->health_at_ms = clock_monotonic_ms(clock_system());
     r->health_ok = ok;

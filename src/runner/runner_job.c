@@ -378,7 +378,7 @@ static int check(const struct value *body, struct status *st) {
 }
 
 int runner_job_run(struct runner *r, struct arena *a, const char *id,
-                   const struct value *body, struct runner_outcome *ret,
+                   const struct value *body, bool spare, struct runner_outcome *ret,
                    struct status *st) {
     struct job j = {.runner = r, .arena = a, .entry = {.id = id}};
     int rc;
@@ -387,10 +387,10 @@ int runner_job_run(struct runner *r, struct arena *a, const char *id,
     if (check(body, st) < 0)
         return -1;
     j.limits = limits_of(body);
-    if (runner_pool_take(r, &j.process, st) < 0)
+    if (runner_pool_take(r, spare, &j.process, st) < 0)
         return -1;
     j.started_ms = clock_monotonic_ms(clock_system());
     rc = run(&j, body, ret, st);
-    runner_pool_give(r);
+    runner_pool_give(r, spare);
     return rc;
 }

@@ -237,7 +237,8 @@ int runner_pool_open(struct runner *r, struct status *st) {
     r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     r->spaces = default_spaces(r->config);
     r->idle_target = get_nprocs() < r->spaces ? get_nprocs() : r->spaces;
-    r->idle = calloc((size_t)r->spaces + r->idle_target + MAX_STARTING, sizeof(*r->idle));
+    r->idle =
+        calloc((size_t)r->spaces + r->idle_target + MAX_STARTING + 1, sizeof(*r->idle));
     if (!r->idle || r->wake_fd < 0)
         return st_fail(st, ST_INTERNAL, NULL, "can't open the pool: %s", strerror(errno));
     if (!r->has_node)
@@ -303,7 +304,8 @@ static int take(struct runner *r, struct runner_process *ret, struct status *st)
                    "no process for custom code could be started: %.200s", r->failure);
 }
 
-int runner_pool_take(struct runner *r, struct runner_process *ret, struct status *st) {
+int runner_pool_take(struct runner *r, bool spare, struct runner_process *ret,
+                     struct status *st) {
     int rc = -1;
 
     if (!r->has_node)
@@ -311,21 +313,21 @@ int runner_pool_take(struct runner *r, struct runner_process *ret, struct status
                        "custom code is off: the code runner has found no Node.js "
                        "(NODE_BIN)");
     pthread_mutex_lock(&r->lock);
-    if (r->running >= r->spaces) {
+    if (!spare && r->running >= r->spaces) {
         st_fail(st, ST_CONCURRENCY, "unavailable",
                 "all %d job spaces of the code runner are taken", r->spaces);
     } else {
-        r->running++;
+        r->running += !spare;
         rc = take(r, ret, st);
         if (rc < 0)
-            r->running--;
+            r->running -= !spare;
     }
     pthread_mutex_unlock(&r->lock);
     return rc;
 }
 
-void runner_pool_give(struct runner *r) {
+void runner_pool_give(struct runner *r, bool spare) {
     pthread_mutex_lock(&r->lock);
-    r->running--;
+    r->running -= !spare;
     pthread_mutex_unlock(&r->lock);
 }

@@ -125,12 +125,13 @@ extern const char runner_addon_begin[], runner_addon_end[];
 int runner_pool_open(struct runner *r, struct status *st);
 void runner_pool_close(struct runner *r);
 /*
- * A job space and a locked process. -1: `concurrency` "unavailable" when all spaces are
- * taken, `custom_code` when no process can be started.
+ * A job space and a locked process; spare: beside the spaces. -1: `concurrency`
+ * "unavailable" when all spaces are taken, `custom_code` when no process can be started.
  */
-int runner_pool_take(struct runner *r, struct runner_process *ret, struct status *st);
+int runner_pool_take(struct runner *r, bool spare, struct runner_process *ret,
+                     struct status *st);
 /* Gives the space back. */
-void runner_pool_give(struct runner *r);
+void runner_pool_give(struct runner *r, bool spare);
 
 /* ---- runner_job.c ---- */
 
@@ -143,10 +144,11 @@ struct runner_outcome {
 };
 /*
  * Runs {code | modules + main, entry?, arguments, limits?, grant?}. -1: `custom_code` or
- * what the code threw on; outcome's logs and usage are filled in either case.
+ * what the code threw on; outcome's logs and usage are filled in either case. spare: the
+ * service's own trial, which takes no job's space.
  */
 int runner_job_run(struct runner *r, struct arena *a, const char *id,
-                   const struct value *body, struct runner_outcome *ret,
+                   const struct value *body, bool spare, struct runner_outcome *ret,
                    struct status *st);
 /* false: no such job. */
 bool runner_job_cancel(struct runner *r, const char *id);

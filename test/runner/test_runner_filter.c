@@ -185,9 +185,9 @@ static void check(const struct attempt *list, size_t n) {
 
 static void no_path_can_be_opened_read_or_made(void **state) {
     static const struct attempt list[] = {
-        {"open", do_open, EPERM},         {"openat2", do_openat2, EPERM},
-        {"create", do_create, EPERM},     {"readlink", do_readlink, EPERM},
-        {"symlink", do_symlink, EPERM},   {"stat", do_stat, EPERM},
+        {"open", do_open, EPERM},       {"openat2", do_openat2, EPERM},
+        {"create", do_create, EPERM},   {"readlink", do_readlink, EPERM},
+        {"symlink", do_symlink, EPERM}, {"stat", do_stat, EPERM},
         {"memfd", do_memfd, EPERM},
     };
 
