@@ -519,7 +519,8 @@ static int open_bucket(const char *root, int root_fd, enum blob_bucket bucket,
     const char *name = blob_bucket_name(bucket);
     int clean;
 
-    if (make_dir_at(root_fd, name) < 0 || (*ret_fd = open_dir_at(root_fd, name)) < 0)
+    if ((mkdirat(root_fd, name, 0700) < 0 && errno != EEXIST) ||
+        (*ret_fd = open_dir_at(root_fd, name)) < 0)
         return st_fail(st, ST_INTERNAL, "unavailable",
                        "The folder %s/%s can't be used: %s.", root, name,
                        strerror(errno));
@@ -550,8 +551,10 @@ int blob_open_fs(const char *root, const char *base_uri, const char *signing_sec
                      root, strerror(errno));
     for (int i = 0; i < BLOB_BUCKETS && rc == 0; i++)
         rc = open_bucket(root, fd, (enum blob_bucket)i, &f->dir[i], st);
-    if (fd >= 0)
+    if (fd >= 0) {
+        fsync(fd); /* once for the new folders of all buckets */
         close(fd);
+    }
     b = &f->base;
     if (rc < 0)
         blob_close(&b);

@@ -292,8 +292,7 @@ static void supervise(struct up *up) {
     };
     size_t n = sizeof(children) / sizeof(*children);
 
-    for (size_t i = 0; i < n; i++)
-        start(up, &children[i]);
+    start(up, &children[0]);
     while (!up->stopping || any_running(children, n)) {
         struct pollfd fds[1 + sizeof(children) / sizeof(*children)];
         int timeout_ms = start_due(up, children, n);
@@ -308,6 +307,9 @@ static void supervise(struct up *up) {
                 read_ready(&children[i]);
         if (fds[0].revents)
             on_signal(up, children, n);
+        /* The core answers first: starting Node beside it would only slow it down. */
+        if (children[0].ready && !children[1].started_ms && !up->stopping)
+            start(up, &children[1]);
         if (!up->announced && !up->stopping && all_ready(children, n))
             announce(up, &children[0], children[1].ready ? uri_of(up, 3) : NULL);
         if (up->status && !up->stopping) {
