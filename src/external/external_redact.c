@@ -36,7 +36,11 @@ static bool is_secret_name(const char *s, size_t len) {
     return false;
 }
 
-static const struct value *redact(struct arena *a, const struct value *v, int depth) {
+/* secret: below a secret name nothing but the shape is shown. */
+static const struct value *redact(struct arena *a, const struct value *v, int depth,
+                                  bool secret) {
+    if (secret && !value_is_nullish(v) && !value_is_array(v) && !value_is_object(v))
+        return value_string(a, "***");
     if (value_is_string(v) && value_utf16_length(v->str, v->len) > MAX_TEXT) {
         const struct value *cut = value_utf16_slice(a, v->str, v->len, 0, MAX_TEXT);
 
@@ -51,7 +55,7 @@ static const struct value *redact(struct arena *a, const struct value *v, int de
 
         array_begin(&b, a, v->len < MAX_ITEMS ? v->len : MAX_ITEMS + 1);
         for (size_t i = 0; i < v->len && i < MAX_ITEMS; i++)
-            array_push(&b, redact(a, &v->items[i], depth + 1));
+            array_push(&b, redact(a, &v->items[i], depth + 1, secret));
         if (v->len > MAX_ITEMS)
             array_push(&b, value_obj(a, "...moreItems",
                                      value_number(a, (double)v->len - MAX_ITEMS), NULL));
@@ -64,11 +68,9 @@ static const struct value *redact(struct arena *a, const struct value *v, int de
         for (VALUE_EACH_MEMBER(m, v)) {
             if (n++ == MAX_ITEMS)
                 break;
-            if (is_secret_name(m->key, m->key_len) && !value_is_nullish(&m->value) &&
-                !value_is_object(&m->value) && !value_is_array(&m->value))
-                object_set_len(&b, m->key, m->key_len, value_string(a, "***"));
-            else
-                object_set_len(&b, m->key, m->key_len, redact(a, &m->value, depth + 1));
+            object_set_len(&b, m->key, m->key_len,
+                           redact(a, &m->value, depth + 1,
+                                  secret || is_secret_name(m->key, m->key_len)));
         }
         if (v->len > MAX_ITEMS) {
             struct buf names = BUF_INIT;
@@ -85,7 +87,7 @@ static const struct value *redact(struct arena *a, const struct value *v, int de
 }
 
 const struct value *external_redact(struct arena *a, const struct value *v) {
-    return redact(a, v, 0);
+    return redact(a, v, 0, false);
 }
 
 const char *external_redact_url(struct arena *a, const char *url) {

@@ -96,6 +96,11 @@ static void logs_hold_no_secrets_and_are_cut(void **state) {
                                         "{\"access_token\":\"t\",\"name\":\"n\"}}"))),
         "{\"headers\":{\"Authorization\":\"***\",\"X-Api-Key\":\"***\",\"Accept\":\"a\"},"
         "\"data\":{\"access_token\":\"***\",\"name\":\"n\"}}");
+    /* everything below a secret name is one */
+    assert_string_equal(
+        text_of(external_redact(arena, json("{\"set-cookie\":[\"sid=1\"],"
+                                            "\"credentials\":{\"user\":{\"pin\":1}}}"))),
+        "{\"set-cookie\":[\"***\"],\"credentials\":{\"user\":{\"pin\":\"***\"}}}");
     assert_string_equal(
         external_redact_url(arena, "https://u:p@x.example/a?api_key=1&q=2&token=3"),
         "https://***@x.example/a?api_key=***&q=2&token=***");
