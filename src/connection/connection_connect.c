@@ -30,7 +30,6 @@
 #include "value/value_status.h"
 
 #define STATE_LIFE_MS  (10 * 60 * INT64_C(1000))
-#define STATE_MAX      512
 #define TEXT_MAX       4000
 #define ERROR_DATA_MAX 4000 /* of an address */
 
@@ -38,6 +37,7 @@
 struct connect {
     struct request *rq;
     const struct value *payload; /* object, checked */
+    const struct value *kept;    /* what OAuth needs on the way back */
     const char *customer_id;     /* NULL until it is known who calls */
     const char *request_id, *redirect_uri, *connection_request_id; /* or NULL */
     struct connection_draft draft;
@@ -356,18 +356,16 @@ static int open_draft(struct connect *c, struct status *st) {
     return 0;
 }
 
-/* state: random, its hash is the key of what is kept. */
-static int keep_state(struct connect *c, const struct connection_oauth2 *o,
-                      const char *state, struct status *st) {
+/* Keeps the call for the way back, which must bring `key`: only its hash is stored. */
+static int keep(struct connect *c, const char *key, const struct value *more,
+                struct status *st) {
     struct request *rq = c->rq;
     struct arena *a = rq->arena;
     const struct caller *caller = rq->caller;
-    const char *id = crypto_sha256_hex(a, state);
+    const char *id = crypto_sha256_hex(a, key);
     int64_t now = clock_now_ms(rq->deps->clock);
-    const struct value *sealed =
-        value_obj(a, "payload", value_with(a, c->payload, "token", &value_undefined),
-                  "verifier", value_string(a, o->verifier), "redirectUri",
-                  value_string(a, o->redirect_uri), NULL);
+    const struct value *sealed = value_with(
+        a, more, "payload", value_with(a, c->payload, "token", &value_undefined));
     const struct value *doc =
         value_obj(a, "id", value_string(a, id), "workspaceId",
                   value_string(a, caller->workspace_id), "tenantId",
@@ -384,20 +382,44 @@ static int keep_state(struct connect *c, const struct connection_oauth2 *o,
     return store_insert(rq->deps->store, C_OAUTH_STATES, doc, st);
 }
 
-static int start_oauth2(struct connect *c, const char **ret_location, struct status *st) {
+static int start_oauth2(struct connect *c, const char *redirect_uri,
+                        const char **ret_location, struct status *st) {
     struct request *rq = c->rq;
     struct arena *a = rq->arena;
     const char *state = token_new(rq->deps->rand, a, 32);
     const char *custom = value_get_string(c->payload, "customState", NULL);
     const struct connection_oauth2 o = {
-        .redirect_uri = connection_callback_uri(rq->deps, a, c->draft.target.integration),
+        .redirect_uri = redirect_uri,
         .state = custom ? arena_printf(a, "%s:%s", state, custom) : state,
         .verifier = token_new(rq->deps->rand, a, 32),
     };
 
     if (connection_oauth2_authorize(&c->draft.session, &o, ret_location, st) < 0)
         return connection_draft_fail(&c->draft, st);
-    return keep_state(c, &o, state, st);
+    return keep(c, state,
+                value_obj(a, "verifier", value_string(a, o.verifier), "redirectUri",
+                          value_string(a, redirect_uri), NULL),
+                st);
+}
+
+/* Many apps drop a state: the request token is what comes back for sure. */
+static const char *oauth1_key(struct arena *a, const char *token) {
+    return arena_printf(a, "oauth1:%s", token);
+}
+
+static int start_oauth1(struct connect *c, const char *redirect_uri,
+                        const char **ret_location, struct status *st) {
+    struct arena *a = c->rq->arena;
+    struct connection_oauth1 token;
+
+    if (connection_oauth1_authorize(&c->draft.session, redirect_uri, &token, ret_location,
+                                    st) < 0)
+        return connection_draft_fail(&c->draft, st);
+    return keep(c, oauth1_key(a, token.token),
+                value_obj(a, "requestToken", value_string(a, token.token),
+                          "requestTokenSecret", value_string(a, token.secret),
+                          "redirectUri", value_string(a, redirect_uri), NULL),
+                st);
 }
 
 /* Apps whose input may be a ready token need no consent. */
@@ -411,6 +433,7 @@ static int start(struct connect *c, const char **ret_location,
                  const struct value **ret_connection, struct status *st) {
     struct connection_draft *d = &c->draft;
     const struct value *type;
+    const char *redirect_uri;
 
     if (read_payload(c, st) < 0 || check_texts(c->payload, st) < 0 ||
         read_delivery(c, st) < 0 || identify(c, st) < 0 || read_delivery(c, st) < 0 ||
@@ -424,8 +447,12 @@ static int start(struct connect *c, const char **ret_location,
             return -1;
         return connection_draft_store(d, CONNECTION_KEEP_WORKING, ret_connection, st);
     }
+    redirect_uri =
+        connection_callback_uri(c->rq->deps, c->rq->arena, d->target.integration);
     if (value_equals_text(type, "oauth2"))
-        return start_oauth2(c, ret_location, st);
+        return start_oauth2(c, redirect_uri, ret_location, st);
+    if (value_equals_text(type, "oauth1"))
+        return start_oauth1(c, redirect_uri, ret_location, st);
     st_fail(st, ST_CONFIGURATION, NULL,
             "this server can't connect with the auth type \"%.60s\"",
             value_get_string(d->target.option, "type", ""));
@@ -433,7 +460,8 @@ static int start(struct connect *c, const char **ret_location,
 }
 
 static int connect_app(struct request *rq, struct reply *rp, struct status *st) {
-    struct connect c = {.rq = rq, .payload = &value_empty_object};
+    struct connect c = {
+        .rq = rq, .payload = &value_empty_object, .kept = &value_empty_object};
     const struct value *connection = NULL;
     const char *location = NULL;
     int rc = start(&c, &location, &connection, st);
@@ -474,21 +502,14 @@ static int restore_caller(struct connect *c, const struct value *doc, struct sta
     return 0;
 }
 
-/* Takes what was kept under a state; nobody can take it again. */
-static int take_state(struct connect *c, const char *sent, struct connection_oauth2 *o,
-                      struct status *st) {
+/* Takes what was kept under a key; nobody can take it again. */
+static int take(struct connect *c, const char *key, struct status *st) {
     struct request *rq = c->rq;
     struct arena *a = rq->arena;
-    const char *state, *id;
-    const struct value *doc, *open;
-    int rc;
+    const char *id = crypto_sha256_hex(a, key);
+    const struct value *doc;
+    int rc = store_get(rq->deps->store, a, C_OAUTH_STATES, id, &doc, st);
 
-    if (strlen(sent) > STATE_MAX + TEXT_MAX)
-        return unknown_state(st);
-    state = arena_printf(a, "%.*s", (int)strcspn(sent, ":"),
-                         sent); /* the rest is the caller's */
-    id = crypto_sha256_hex(a, state);
-    rc = store_get(rq->deps->store, a, C_OAUTH_STATES, id, &doc, st);
     if (rc == 0)
         rc = store_delete(rq->deps->store, C_OAUTH_STATES, id, NULL, st);
     if (rc < 0)
@@ -496,16 +517,11 @@ static int take_state(struct connect *c, const char *sent, struct connection_oau
     if (rc == 1 ||
         value_get_number(doc, "expiresAtMs", 0) < (double)clock_now_ms(rq->deps->clock))
         return unknown_state(st);
-    if (crypto_unseal(rq->deps->sealer, a, id, value_get_string(doc, "sealed", ""), &open,
-                      st) < 0 ||
+    if (crypto_unseal(rq->deps->sealer, a, id, value_get_string(doc, "sealed", ""),
+                      &c->kept, st) < 0 ||
         restore_caller(c, doc, st) < 0)
         return -1;
-    c->payload = value_get(open, "payload");
-    *o = (struct connection_oauth2){
-        .redirect_uri = value_get_string(open, "redirectUri", ""),
-        .state = sent,
-        .verifier = value_get_string(open, "verifier", NULL),
-    };
+    c->payload = value_get(c->kept, "payload");
     return read_delivery(c, st);
 }
 
@@ -529,6 +545,8 @@ static int check_refusal(struct connect *c, struct status *st) {
     const struct value *q = c->rq->query, *error = value_get(q, "error");
     struct arena *a = c->rq->arena;
 
+    if (request_query(c->rq, "denied"))
+        return st_fail(st, ST_CONNECTION, NULL, "the app was not allowed to connect");
     if (!value_is_string(error) || error->len == 0)
         return 0;
     return st_fail_data(st, ST_CONNECTION, NULL,
@@ -537,40 +555,72 @@ static int check_refusal(struct connect *c, struct status *st) {
                         "%.300s", value_get_string(q, "error_description", error->str));
 }
 
-static int resume(struct connect *c, struct connection_oauth2 *o, struct status *st) {
+/* Which call is this the way back of? */
+static int resume(struct connect *c, struct status *st) {
+    struct arena *a = c->rq->arena;
     const char *state = request_query(c->rq, "state");
+    const char *token = request_query(c->rq, "oauth_token");
 
-    if (state)
-        return take_state(c, state, o, st);
+    if (!token)
+        token = request_query(c->rq, "denied"); /* oauth1: a refusal */
+    if (token)
+        return take(c, oauth1_key(a, token), st);
+    if (state) /* what follows the colon is the application's */
+        return take(c, arena_printf(a, "%.*s", (int)strcspn(state, ":"), state), st);
     return request_query(c->rq, "token") ? begin_outside(c, st) : unknown_state(st);
+}
+
+static int exchange(struct connect *c, const struct value **ret_credentials,
+                    struct status *st) {
+    struct connection_session *s = &c->draft.session;
+    struct request *rq = c->rq;
+    const char *redirect_uri = value_get_string(c->kept, "redirectUri", NULL);
+    const char *verifier = request_query(rq, "oauth_verifier");
+    const struct connection_oauth1 token = {
+        .token = value_get_string(c->kept, "requestToken", NULL),
+        .secret = value_get_string(c->kept, "requestTokenSecret", ""),
+    };
+    const char *type = token.token ? "oauth1" : "oauth2";
+
+    if (!redirect_uri)
+        redirect_uri =
+            connection_callback_uri(rq->deps, rq->arena, c->draft.target.integration);
+    if (!value_equals_text(value_get(s->external.option, "type"), type))
+        return st_fail(st, ST_BAD_REQUEST, NULL, "the app is not connected by %s", type);
+    if (check_refusal(c, st) < 0)
+        return -1;
+    if (token.token)
+        return connection_oauth1_exchange(s, redirect_uri, &token, verifier,
+                                          ret_credentials, st);
+    return connection_oauth2_exchange(
+        s,
+        &(struct connection_oauth2){
+            .redirect_uri = redirect_uri,
+            .state = request_query(rq, "state"),
+            .verifier = value_get_string(c->kept, "verifier", NULL),
+        },
+        rq->query, ret_credentials, st);
 }
 
 static int finish(struct connect *c, const struct value **ret_connection,
                   struct status *st) {
-    struct request *rq = c->rq;
-    struct connection_oauth2 o = {0};
     struct connection_draft *d = &c->draft;
     const struct value *credentials;
 
-    if (resume(c, &o, st) < 0)
+    if (resume(c, st) < 0)
         return -1;
     c->connection_request_id = value_get_string(c->payload, "connectionRequestId", NULL);
     if (open_draft(c, st) < 0 || connection_draft_session(d, st) < 0)
         return -1;
-    if (!value_equals_text(value_get(d->target.option, "type"), "oauth2"))
-        return st_fail(st, ST_BAD_REQUEST, NULL, "the app is not connected by OAuth 2");
-    if (!o.redirect_uri)
-        o.redirect_uri =
-            connection_callback_uri(rq->deps, rq->arena, d->target.integration);
-    if (check_refusal(c, st) < 0 ||
-        connection_oauth2_exchange(&d->session, &o, rq->query, &credentials, st) < 0)
+    if (exchange(c, &credentials, st) < 0)
         return connection_draft_fail(d, st);
     connection_draft_use(d, credentials);
     return connection_draft_store(d, CONNECTION_KEEP_WORKING, ret_connection, st);
 }
 
 static int callback(struct request *rq, struct reply *rp, struct status *st) {
-    struct connect c = {.rq = rq, .payload = &value_empty_object};
+    struct connect c = {
+        .rq = rq, .payload = &value_empty_object, .kept = &value_empty_object};
     const struct value *connection = NULL;
     int rc = finish(&c, &connection, st);
 
@@ -589,7 +639,7 @@ static const struct route rows[] = {
     {HTTP_GET,  "/connect",          connect_app, ACCESS_NONE, 0, "Starts connecting an app from a link.", QUERY, NULL, NULL, NULL},
     {HTTP_POST, "/connection-popup", connect_app, ACCESS_NONE, 0, "POST /connect for older clients.", "connectionId,integrationId", NULL, NULL, NULL},
     {HTTP_GET,  "/connection-popup", connect_app, ACCESS_NONE, 0, "GET /connect for older clients.", QUERY, NULL, NULL, NULL},
-    {HTTP_GET,  "/oauth-callback",   callback,    ACCESS_NONE, 0, "Where apps send the browser back to.", "code,state,error,error_description,integration,token,redirectUri", NULL, NULL, NULL},
+    {HTTP_GET,  "/oauth-callback",   callback,    ACCESS_NONE, 0, "Where apps send the browser back to.", "code,state,error,error_description,oauth_token,oauth_verifier,denied,integration,token,redirectUri", NULL, NULL, NULL},
 };
 /* clang-format on */
 

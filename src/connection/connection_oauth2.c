@@ -106,13 +106,12 @@ int connection_oauth2_authorize(struct connection_session *s,
 
 /* ---- The token endpoint ---- */
 
-/* application/x-www-form-urlencoded, as RFC 6749 2.3.1 wants the parts of Basic. */
-static const struct value *form_encoded(struct arena *a, const struct value *v) {
+const char *connection_percent(struct arena *a, const struct value *v) {
     struct buf b = BUF_INIT;
-    const struct value *text;
+    const char *text;
 
     if (!value_is_string(v))
-        return &value_empty_string;
+        return "";
     for (size_t i = 0; i < v->len; i++) {
         unsigned char c = (unsigned char)v->str[i];
 
@@ -121,7 +120,7 @@ static const struct value *form_encoded(struct arena *a, const struct value *v) 
         else
             buf_addf(&b, "%%%02X", c);
     }
-    text = value_string_len(a, b.data ? b.data : "", b.len);
+    text = b.data ? arena_strdup(a, b.data) : "";
     buf_fini(&b);
     return text;
 }
@@ -145,9 +144,11 @@ static int post_token(struct external_session *x, const struct value *config,
             value_obj(a, "client_id", id, "client_secret",
                       value_is_string(secret) && secret->len ? secret : NULL, NULL));
     } else {
-        basic =
-            external_basic_auth(a, value_obj(a, "username", form_encoded(a, id),
-                                             "password", form_encoded(a, secret), NULL));
+        /* RFC 6749 2.3.1: both parts are encoded as in a form */
+        basic = external_basic_auth(
+            a,
+            value_obj(a, "username", value_string(a, connection_percent(a, id)),
+                      "password", value_string(a, connection_percent(a, secret)), NULL));
         headers = value_with(a, headers, "Authorization", value_string(a, basic));
     }
     return external_plain_request(x, NULL,
@@ -166,8 +167,8 @@ static bool is_client_refused(const struct status *st) {
 }
 
 /* A few old providers answer as a form, whatever they were asked for. */
-static int read_answer(struct arena *a, const struct value *response,
-                       const struct value **ret_answer, struct status *st) {
+int connection_token_answer(struct arena *a, const struct value *response,
+                            const struct value **ret_answer, struct status *st) {
     const struct value *data = value_get(response, "data");
     const char *error;
 
@@ -207,7 +208,7 @@ static int request_token(struct external_session *x, const struct value *config,
         if (post_token(x, config, body, true, &response, st) < 0)
             return -1;
     }
-    return read_answer(x->arena, response, ret_answer, st);
+    return connection_token_answer(x->arena, response, ret_answer, st);
 }
 
 /* The answer as credentials: when they end is kept as a time. */

@@ -107,6 +107,26 @@ int connection_oauth2_exchange(struct connection_session *s,
 int connection_oauth2_refresh(struct connection_session *s,
                               const struct value **ret_credentials, struct status *st);
 
+/* The object in a token endpoint's answer, JSON or form; -1 when it names an error. */
+int connection_token_answer(struct arena *a, const struct value *response,
+                            const struct value **ret_answer, struct status *st);
+/* Percent-encoded but for letters, digits and -_.~ (RFC 3986); "" for no text. */
+const char *connection_percent(struct arena *a, const struct value *v);
+
+/* ---- OAuth 1 (connection_oauth1.c) ---- */
+
+/* A request token: what is kept while the person consents. */
+struct connection_oauth1 {
+    const char *token, *secret;
+};
+int connection_oauth1_authorize(struct connection_session *s, const char *redirect_uri,
+                                struct connection_oauth1 *ret_token,
+                                const char **ret_location, struct status *st);
+int connection_oauth1_exchange(struct connection_session *s, const char *redirect_uri,
+                               const struct connection_oauth1 *token,
+                               const char *verifier, const struct value **ret_credentials,
+                               struct status *st);
+
 /* ---- Connection requests ---- */
 
 /* The pending request that a customer's connect call names; its target fields.

@@ -43,6 +43,15 @@ void crypto_hmac_sha256(struct bytes key, struct bytes data,
     assert(ok && len == CRYPTO_SHA256_LEN);
 }
 
+void crypto_hmac_sha1(struct bytes key, struct bytes data,
+                      unsigned char out[CRYPTO_SHA1_LEN]) {
+    unsigned len = 0;
+    const unsigned char *ok = HMAC(EVP_sha1(), key.data ? key.data : "", (int)key.len,
+                                   (const unsigned char *)data.data, data.len, out, &len);
+
+    assert(ok && len == CRYPTO_SHA1_LEN);
+}
+
 const char *crypto_hmac_sha256_hex(struct arena *a, struct bytes key, struct bytes data) {
     unsigned char sum[CRYPTO_SHA256_LEN];
 

@@ -3,9 +3,12 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import { createHmac } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import vm from 'node:vm';
+
+import OAuth from 'oauth-1.0a';
 
 import { startProvider } from '../lib/provider.mjs';
 import { runCommand, startServer, tempDir } from '../lib/server.mjs';
@@ -19,6 +22,7 @@ function startApp() {
     const listener = http.createServer(async (request, response) => {
         const auth = request.headers.authorization ?? '';
         let status = 401;
+        if (request.url.startsWith('/oauth1/')) return oauth1(request, response);
         if (request.url.startsWith('/key')) status = request.headers['x-key'] === 'right' ? 200 : 401;
         else if (request.url.startsWith('/me'))
             status = (await fetch(`${provider.uri}/me`, { headers: { authorization: auth } })).status;
@@ -32,6 +36,32 @@ function startApp() {
                 stop: () => listener.close().closeAllConnections(),
             }),
         ),
+    );
+}
+
+// The token endpoints of an OAuth 1 app: what a published library signs is what is accepted.
+const verify = OAuth({
+    consumer: { key: 'the key', secret: 'cons&umer' },
+    signature_method: 'HMAC-SHA1',
+    hash_function: (text, key) => createHmac('sha1', key).update(text).digest('base64'),
+});
+function oauth1(request, response) {
+    const sent = Object.fromEntries(
+        [...request.headers.authorization.matchAll(/(\w+)="([^"]*)"/g)].map(([, k, v]) => [k, decodeURIComponent(v)]),
+    );
+    const { oauth_signature, ...data } = sent;
+    const url = `http://${request.headers.host}${request.url}`;
+    const secret = sent.oauth_token ? 'request secret' : '';
+    const right = verify.getSignature({ url, method: 'POST', data: {} }, secret, data);
+    if (oauth_signature !== right || (sent.oauth_token && sent.oauth_verifier !== 'yes')) {
+        response.writeHead(401, { 'content-type': 'text/plain' });
+        return response.end('bad signature');
+    }
+    response.writeHead(200, { 'content-type': 'application/x-www-form-urlencoded' });
+    response.end(
+        sent.oauth_token
+            ? 'oauth_token=access&oauth_token_secret=access%20secret&user_id=7'
+            : `oauth_token=req-${encodeURIComponent(sent.oauth_nonce)}&oauth_token_secret=request%20secret&oauth_callback_confirmed=true`,
     );
 }
 
@@ -55,6 +85,12 @@ const connectors = () => ({
         ...oauthFiles('oauth-mapped', ['clientId: header client', 'extra: {prompt: consent}']),
         'auth/get-credentials-from-access-token-response.map.yml':
             'access_token: {$var: $.tokenResponse.access_token}\nseen: {$var: $.queryParameters.iss}\n',
+    },
+    older: {
+        'spec.yml': 'key: older\nname: Older\nauth:\n  type: oauth1\n',
+        'auth/get-oauth-config.map.yml': `consumerKey: the key\nconsumerSecret: cons&umer\nrequestTokenUri: ${app.uri}/oauth1/request?scope=a%20b&s=1&scope1=x\nauthorizeUri: ${app.uri}/authorize\ntokenUri: ${app.uri}/oauth1/access\nextra: {screen: small}\n`,
+        'auth/make-api-client.map.yml': `baseUri: ${app.uri}\nheaders: {x-key: right}\n`,
+        'auth/test.rest.yml': 'path: /key\nmethod: get\n',
     },
     keyed: {
         'spec.yml':
@@ -406,4 +442,65 @@ test("an application's own callback passes on a code with a token instead of a s
     );
 
     assert.match(answer.headers.get('location'), /^https:\/\/host\.example\/\?error=/);
+});
+
+test('OAuth 1: signed request token, consent, access token; the request token works once', async () => {
+    const started = await post(payloadOf('quy', 'older'));
+    assert.equal(started.status, 302, await started.clone().text());
+    const url = new URL(started.headers.get('location'));
+    const back = `${server.apiUri}/oauth-callback?oauth_token=${url.searchParams.get('oauth_token')}&oauth_verifier=yes`;
+    const { message } = await runPage(await callback(back));
+
+    assert.equal(url.searchParams.get('screen'), 'small');
+    assert.equal(message.type, 'newConnectionCreated', JSON.stringify(message));
+    assert.deepEqual((await read(message.connection.id)).credentials, {
+        oauth_token: 'access',
+        oauth_token_secret: 'access secret',
+        user_id: '7',
+    });
+    assert.equal((await runPage(await callback(back))).message.errorData.type, 'bad_request');
+});
+
+test('OAuth 1: a refusal and a wrong verifier make no connection', async () => {
+    for (const query of ['denied=TOKEN', 'oauth_token=TOKEN&oauth_verifier=no', 'oauth_token=TOKEN']) {
+        const url = new URL((await post(payloadOf('roy', 'older'))).headers.get('location'));
+        const token = url.searchParams.get('oauth_token');
+        const { message } = await runPage(await callback(`${server.apiUri}/oauth-callback?${query.replace('TOKEN', token)}`));
+
+        assert.equal(message.type, 'newConnectionFailure');
+        assert.ok(message.requestId);
+    }
+});
+
+test('a revoked grant ends the connection for good', async () => {
+    const { connection } = (await runPage(await connect(payloadOf('sam', 'oauth'), 'sam'))).message;
+    const { credentials } = await read(connection.id);
+    const answer = await fetch(`${provider.uri}/token/revocation`, {
+        method: 'POST',
+        headers: { authorization: `Basic ${Buffer.from(`${encodeURIComponent('header client')}:${encodeURIComponent(SECRET)}`).toString('base64')}` },
+        body: new URLSearchParams({ token: credentials.refresh_token }),
+    });
+    assert.equal(answer.status, 200);
+    const refreshed = await admin('POST', `/connections/${connection.id}/refresh-credentials`);
+    const ended = await read(connection.id);
+
+    assert.equal(refreshed.status, 400);
+    assert.equal(ended.isDefunct, true);
+    assert.equal(ended.connected, false);
+    const again = (await runPage(await connect(payloadOf('sam', 'oauth'), 'sam'))).message.connection;
+    assert.equal(again.id, connection.id);
+    assert.equal(again.connected, true);
+    assert.equal(again.isDefunct, false);
+});
+
+test('an open stream does not hold up the end of the server', async () => {
+    const own = await startServer();
+    const opened = await fetch(`${own.apiUri}/sse/connection-events/${newId()}`);
+    const reader = opened.body.getReader();
+    await reader.read();
+    const begin = Date.now();
+    const { code } = await own.stop();
+
+    assert.equal(code, 0);
+    assert.ok(Date.now() - begin < 10_000);
 });

@@ -31,7 +31,7 @@ export async function startProvider({ redirectUri, ttlSeconds = 3600 }) {
         issueRefreshToken: async () => true,
         ttl: { AccessToken: ttlSeconds, RefreshToken: 86_400, Grant: 86_400, Session: 3600, Interaction: 600 },
         findAccount: (ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
-        features: { devInteractions: { enabled: true } },
+        features: { devInteractions: { enabled: true }, revocation: { enabled: true } },
     });
     const seen = []; // what the token endpoint was asked and answered
     oidc.on('grant.success', (ctx) => seen.push({ params: ctx.oidc.params, headers: ctx.headers, body: ctx.body }));
