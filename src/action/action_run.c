@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "action/action_data.h"
 #include "auth/auth.h"
 #include "base/arena.h"
 #include "base/clock.h"
@@ -144,6 +145,22 @@ static int run_javascript(struct run *r, const struct value **ret, struct status
     return external_run_function(&r->session.external, function, r->variables, ret, st);
 }
 
+/* Records of a collection, through a data source and a field mapping. */
+static int run_data(struct run *r, const struct value **ret, struct status *st) {
+    const struct model_selector *sel = r->rq->selector;
+    const struct action_data d = {
+        .session = &r->session,
+        .view = r->view,
+        .instance_key =
+            value_get_string(r->action, "instanceKey", sel ? sel->instance_key : NULL),
+        .config = r->config,
+        .variables = r->variables,
+        .input = r->input,
+    };
+
+    return action_data_run(&d, value_get_string(r->action, "type", ""), ret, st);
+}
+
 static const struct action_type {
     const char *name;
     bool needs_connection, takes_connection;
@@ -155,6 +172,14 @@ static const struct action_type {
     {"http-request", false, false, run_http_request},
     {"connector-operation", true, true, run_operation},
     {"run-javascript", false, true, run_javascript},
+    {"list-data-records", true, true, run_data},
+    {"search-data-record", true, true, run_data},
+    {"find-data-record-by-id", true, true, run_data},
+    {"match-data-record", true, true, run_data},
+    {"create-data-record", true, true, run_data},
+    {"update-data-record", true, true, run_data},
+    {"delete-data-record", true, true, run_data},
+    {"find-or-create-data-record", true, true, run_data},
 };
 
 static const struct action_type *type_of(const struct value *action, struct status *st) {

@@ -9,14 +9,35 @@
 #include "base/status.h"
 #include "collection_priv.h"
 #include "formula/formula.h"
+#include "locator/locator.h"
 #include "mapping/mapping_merge.h"
+
+/* Fields that the user may not change keep the value that the default gives them. */
+static const struct value *freeze(struct arena *a, const struct value *values,
+                                  const struct value *defaults,
+                                  const struct value *frozen) {
+    for (VALUE_EACH_ITEM(field, frozen)) {
+        const struct value *v = locator_get_at(a, defaults, field);
+        struct status ignored;
+
+        st_init(&ignored, a);
+        if (!value_is(v, VALUE_UNDEFINED))
+            locator_set_value(a, values, field, v, &values, &ignored);
+    }
+    return values;
+}
 
 /* Defaults below the user's values; undefined when there are none. */
 static const struct value *values_of(struct arena *a, const struct value *mapping,
                                      bool is_import) {
-    return mapping_merge(
-        a, value_get(mapping, is_import ? "defaultImportValue" : "defaultExportValue"),
-        value_get(mapping, is_import ? "importValue" : "exportValue"));
+    const struct value *defaults =
+        value_get(mapping, is_import ? "defaultImportValue" : "defaultExportValue");
+    const struct value *own =
+        value_get(mapping, is_import ? "importValue" : "exportValue");
+
+    return freeze(
+        a, mapping_merge(a, defaults, own), defaults,
+        value_get(mapping, is_import ? "frozenImportFields" : "frozenExportFields"));
 }
 
 int collection_mapping_run(struct arena *a, const struct value *mapping, bool is_import,

@@ -288,3 +288,109 @@ test('what a collection cannot do, and what is not there, is said', async () => 
     assert.equal((await failure(customer.post(`connections/${connection.id}/data/people/explode`, {}))).data.key, 'not_found');
     assert.equal((await failure(other.connection(connection.id).dataCollection('people').list())).data.key, 'not_found');
 });
+
+// ---- data sources, field mappings, actions ----
+
+const source = (selector = {}) =>
+    customer.dataSourceInstance({ dataSourceKey: 'contacts', integrationKey: 'crm', autoCreate: true, ...selector });
+
+async function run(type, config, input, extra = {}) {
+    const key = `a-${Math.random().toString(36).slice(2)}`;
+    const action = await admin.actions.create({ key, name: key, type, integrationKey: 'crm', config, ...extra });
+    assert.equal(action.state, 'READY', JSON.stringify(action.errors));
+    return (await customer.action({ key, integrationKey: 'crm' }).run(input)).output;
+}
+
+test('a data source leads to the collection of its unified model, and its instance has the methods', async () => {
+    await admin.dataSources.create({ key: 'contacts', name: 'Contacts', integrationKey: 'crm', udm: 'contacts' });
+    assert.equal((await source().getCollection()).key, 'people');
+    const list = sdk.DataCollectionListResponse.parse(await source().listRecords());
+    assert.deepEqual(list.records.map((r) => r.id), ['1', '2']);
+    assert.equal((await source().findRecordById({ id: '3' })).record.unifiedFields.primaryEmail, 'cy@x.org');
+    assert.equal((await source().matchRecord({ query: { email: 'bob@x.org' } })).record.id, '2');
+    const { id } = await source().createRecord({ fields: { firstName: 'Di', email: 'di@x.org' } });
+    assert.deepEqual(await source().updateRecord({ id, fields: { lastName: 'Do' } }), { id });
+    await source().deleteRecord({ id });
+    assert.equal(app.state.people.length, 3);
+    assert.deepEqual(await source().unifiedFieldsToNative({ fullName: 'Ed Gar', primaryEmail: 'e@x.org' }), {
+        firstName: 'Ed', lastName: 'Gar', email: 'e@x.org', team: 'a',
+    });
+    await source().patch({ collectionKey: 'notes' });
+    assert.equal((await source().listRecords()).records[0].id, 'n0');
+    await source().archive();
+});
+
+test('actions read records through a data source: unified fields without a mapping', async () => {
+    const dataSource = { key: 'contacts' };
+    const list = await run('list-data-records', { dataSource, cursor: { $var: '$.input.cursor' } }, { cursor: '2' });
+    assert.equal(list.records[0].fields.primaryEmail, 'cy@x.org');
+    assert.equal(list.cursor, undefined);
+    const found = await run('find-data-record-by-id', { dataSource: { collectionKey: 'people' }, id: { $var: '$.input.id' } }, { id: '1' });
+    assert.equal(found.fields.email, 'ada@x.org');
+    const match = (mail) => run('match-data-record', { dataSource, query: { email: { $var: '$.input.mail' } } }, { mail });
+    assert.equal((await match('bob@x.org')).id, '2');
+    assert.equal(await match('nobody@x.org'), undefined);
+    const filtered = await run('list-data-records', { dataSource: { udm: 'contacts' }, unifiedFilter: { lastName: 'Byte' } }, {});
+    assert.deepEqual(filtered.records.map((r) => r.id), ['2']);
+});
+
+test('a field mapping leads both ways, and its run endpoint shows how', async () => {
+    await admin.fieldMappings.create({
+        key: 'contacts',
+        name: 'Contacts',
+        integrationKey: 'crm',
+        dataSourceKey: 'contacts',
+        direction: 'both',
+        defaultImportValue: { mail: { $var: '$.email' }, label: { $var: '$.firstName' }, fixed: 'mine' },
+        importValue: { label: { $var: '$.lastName' }, fixed: 'yours' },
+        frozenImportFields: ['fixed'],
+        defaultExportValue: { email: { $var: '$.mail' }, team: 'z' },
+        exportValue: { firstName: { $var: '$.label' } },
+    });
+    const dataSource = { key: 'contacts' };
+    const fieldMapping = { key: 'contacts', includeRawFields: true };
+    const found = await run('find-data-record-by-id', { dataSource, fieldMapping, id: '1' }, {});
+    assert.deepEqual(found.fields, { mail: 'ada@x.org', label: 'Lovelace', fixed: 'mine' });
+    assert.equal(found.rawFields.email, 'ada@x.org');
+    const made = await run('create-data-record', { dataSource, fieldMapping }, { fields: { mail: 'f@x.org', label: 'Flo' } });
+    assert.deepEqual(made, { id: '4' });
+    assert.deepEqual(app.asked.at(-1).body, { mail: 'f@x.org', team: 'z', first_name: 'Flo' });
+    const call = (direction, input) =>
+        admin.post('field-mappings/contacts/run?integrationKey=crm', { direction, input });
+    assert.deepEqual((await call('import', { email: 'a@b.c', lastName: 'L' })).output, { mail: 'a@b.c', label: 'L', fixed: 'mine' });
+    assert.deepEqual((await call('export', { mail: 'a@b.c' })).output, { email: 'a@b.c', team: 'z' });
+    assert.equal((await failure(call('sideways', {}))).data.type, 'bad_request');
+});
+
+test('actions create, update, find or create and delete', async () => {
+    const dataSource = { key: 'contacts' };
+    const unified = await run(
+        'create-data-record',
+        { dataSource, fieldMapping: { defaultUnifiedValue: { firstName: { $var: '$.input.name' }, primaryEmail: 'g@x.org' } } },
+        { name: 'Gil' },
+    );
+    assert.deepEqual(unified, { id: '4' });
+    assert.deepEqual(app.asked.at(-1).body, { first_name: 'Gil', mail: 'g@x.org', team: 'a' });
+    await run('update-data-record', { dataSource: { collectionKey: 'people' }, id: '4', fieldMapping: { defaultValue: { firstName: 'Gus' } } }, {});
+    assert.equal(app.state.people[3].first_name, 'Gus');
+    const either = (mail) =>
+        run(
+            'find-or-create-data-record',
+            { dataSource: { collectionKey: 'people' }, lookupFields: ['email'], createData: { email: { $var: '$.input.mail' } } },
+            { mail },
+        );
+    assert.deepEqual(await either('ada@x.org'), { id: '1' });
+    assert.deepEqual(await either('new@x.org'), { id: '5' });
+    assert.deepEqual(await either('new@x.org'), { id: '5' });
+    assert.deepEqual(await run('delete-data-record', { dataSource, id: { $var: '$.input.id' } }, { id: '5' }), { id: '5' });
+    assert.equal(app.state.people.length, 4);
+});
+
+test('an action says what is wrong with its data source', async () => {
+    const error = await failure(run('list-data-records', {}, {}));
+    assert.equal(error.data.causedByError.type, 'configuration');
+    const unknown = await failure(run('list-data-records', { dataSource: { udm: 'tasks' } }, {}));
+    assert.equal(unknown.data.causedByError.type, 'configuration');
+    const missing = await failure(run('find-data-record-by-id', { dataSource: { collectionKey: 'people' }, id: '99' }, {}));
+    assert.equal(missing.data.causedByError.key, 'not_found');
+});
