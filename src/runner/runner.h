@@ -10,6 +10,8 @@
 #ifndef RUNNER_RUNNER_H
 #define RUNNER_RUNNER_H
 
+#include <stdbool.h>
+
 struct clock;
 struct config;
 struct http_router;
@@ -19,13 +21,15 @@ struct runner;
 struct status;
 
 /*
- * Finds Node, tries the layers of isolation and starts what waits. -1 configuration error
- * when a layer is missing that must hold. Without any Node the runner opens, says that
+ * Finds Node, tries the layers of isolation and starts what waits. With `wait` -1 is a
+ * configuration error when a layer is missing that must hold; without, it returns at once
+ * and jobs are told so. Without any Node the runner opens, says that
  * code is off, and answers every job so. Logs which layers hold. config, clock, rand and
  * metrics must live longer.
  */
 int runner_open(const struct config *config, struct clock *clock, struct rand *rand,
-                struct metrics *metrics, struct runner **ret_runner, struct status *st);
+                struct metrics *metrics, bool wait, struct runner **ret_runner,
+                struct status *st);
 /* Ends all processes. No job may be under way. */
 void runner_close(struct runner **r);
 /* The handlers find the runner in rq->deps->runner. */

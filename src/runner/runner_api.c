@@ -71,6 +71,22 @@ static const char *layer_names(const struct runner *r, char *out, size_t size) {
     return out;
 }
 
+int runner_accept_layers(struct runner *r, struct status *st) {
+    char names[128];
+
+    if (require_layers(r, r->config->runner_require_isolation, st) < 0) {
+        log_error(&r->log, "custom code is off", "err=%s", st->message);
+        return -1;
+    }
+    for (size_t i = 0; i < LAYERS_LEN; i++)
+        metric_set(r->held, (const char *[]){layers[i].name},
+                   (r->layers & layers[i].layer) != 0);
+    log_info(&r->log, "custom code runs", "node=%s version=%s spaces=%d isolation=%s",
+             r->plan.node, r->node_version, r->spaces,
+             layer_names(r, names, sizeof(names)));
+    return 0;
+}
+
 static bool read_total(void *ctx, double *ret) {
     const struct runner *r = ctx;
 
@@ -99,8 +115,6 @@ static bool read_idle(void *ctx, double *ret) {
 static void register_metrics(struct runner *r, struct metrics *m) {
     static const char *const result[] = {"result", NULL};
     static const char *const layer[] = {"layer", NULL};
-    struct metric *held;
-
     metrics_register_reader(m, "custom_code_runner_total_job_spaces",
                             "Jobs that can run at once.", read_total, r);
     metrics_register_reader(m, "custom_code_runner_remaining_job_spaces",
@@ -117,11 +131,8 @@ static void register_metrics(struct runner *r, struct metrics *m) {
                          "Time until a process waits for a job.", NULL);
     r->calls = metrics_register(m, METRIC_COUNTER, "custom_code_runner_requests_total",
                                 "Requests of custom code.", result);
-    held = metrics_register(m, METRIC_GAUGE, "custom_code_runner_isolation",
-                            "1 for a layer of isolation that holds.", layer);
-    for (size_t i = 0; i < LAYERS_LEN; i++)
-        metric_set(held, (const char *[]){layers[i].name},
-                   (r->layers & layers[i].layer) != 0);
+    r->held = metrics_register(m, METRIC_GAUGE, "custom_code_runner_isolation",
+                               "1 for a layer of isolation that holds.", layer);
 }
 
 static int open_parts(struct runner *r, struct status *st) {
@@ -141,13 +152,13 @@ static int open_parts(struct runner *r, struct status *st) {
             &r->deps.http, st) < 0 ||
         runner_pool_open(r, st) < 0)
         return -1;
-    return r->has_node ? require_layers(r, c->runner_require_isolation, st) : 0;
+    return 0;
 }
 
 int runner_open(const struct config *config, struct clock *clock, struct rand *rand,
-                struct metrics *metrics, struct runner **ret_runner, struct status *st) {
+                struct metrics *metrics, bool wait, struct runner **ret_runner,
+                struct status *st) {
     struct runner *r = calloc(1, sizeof(*r));
-    char names[128];
 
     if (!r)
         abort();
@@ -155,16 +166,12 @@ int runner_open(const struct config *config, struct clock *clock, struct rand *r
     r->deps = (struct deps){.config = config, .clock = clock, .rand = rand};
     r->log = (struct log_ctx){.service = "code-runner"};
     r->wake_fd = -1;
-    if (open_parts(r, st) < 0) {
+    register_metrics(r, metrics);
+    if (open_parts(r, st) < 0 || (wait && runner_pool_wait(r, st) < 0)) {
         runner_close(&r);
         return -1;
     }
-    register_metrics(r, metrics);
-    if (r->has_node)
-        log_info(&r->log, "custom code runs", "node=%s version=%s spaces=%d isolation=%s",
-                 r->plan.node, r->node_version, r->spaces,
-                 layer_names(r, names, sizeof(names)));
-    else
+    if (!r->has_node)
         log_warn(&r->log, "custom code is off: no Node.js was found (NODE_BIN)");
     *ret_runner = r;
     return 0;

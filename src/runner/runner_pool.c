@@ -19,6 +19,7 @@
 
 #include <linux/sched.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -83,7 +84,7 @@ static int try_way(struct runner *r, const struct way *w, struct runner_process 
     return -1;
 }
 
-static int probe(struct runner *r) {
+static int probe(struct runner *r, struct runner_process *ret) {
     struct runner_process p;
 
     for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
@@ -91,8 +92,7 @@ static int probe(struct runner *r) {
             continue;
         r->layers = p.layers;
         snprintf(r->node_version, sizeof(r->node_version), "%s", p.node_version);
-        runner_process_end(&p, NULL,
-                           NULL); /* made by a thread that goes on to other work */
+        *ret = p;
         return 0;
     }
     return -1;
@@ -165,6 +165,33 @@ static int missing(struct runner *r, int starting, bool *ret_stopping,
     return n < 0 ? 0 : n;
 }
 
+/* The first process: shows what holds here, and waits for a job like those after it. */
+static int start_first(struct runner *r) {
+    struct runner_process first;
+    struct arena *a = arena_new(0);
+    struct status st;
+    int rc;
+
+    st_init(&st, a);
+    rc = probe(r, &first);
+    if (rc < 0) {
+        log_error(&r->log, "custom code is off: no process can be started", "said=%s",
+                  r->failure);
+    } else if (runner_accept_layers(r, &st) < 0) {
+        snprintf(r->failure, sizeof(r->failure), "%s", st.message);
+        runner_process_end(&first, NULL, NULL);
+        rc = -1;
+    }
+    if (rc == 0)
+        on_ready(r, &first);
+    pthread_mutex_lock(&r->lock);
+    r->state = rc == 0 ? RUNNER_RUNS : RUNNER_REFUSED;
+    pthread_cond_broadcast(&r->ready);
+    pthread_mutex_unlock(&r->lock);
+    arena_free(&a);
+    return rc;
+}
+
 static void *spawner(void *ctx) {
     struct runner *r = ctx;
     struct runner_process starting[MAX_STARTING];
@@ -172,6 +199,8 @@ static void *spawner(void *ctx) {
     bool stopping;
     uint64_t ignored;
 
+    if (start_first(r) < 0)
+        return NULL;
     for (;;) {
         struct pollfd fds[1 + MAX_STARTING] = {{r->wake_fd, POLLIN, 0}};
         int want = missing(r, n, &stopping, &failures);
@@ -243,13 +272,25 @@ int runner_pool_open(struct runner *r, struct status *st) {
         return st_fail(st, ST_INTERNAL, NULL, "can't open the pool: %s", strerror(errno));
     if (!r->has_node)
         return 0;
-    if (probe(r) < 0)
-        return st_fail(st, ST_CONFIGURATION, NULL,
-                       "no process for custom code can be started: %.300s", r->failure);
     if (start_spawner(r) != 0)
         return st_fail(st, ST_INTERNAL, NULL, "can't start a thread");
     r->has_spawner = true;
     return 0;
+}
+
+int runner_pool_wait(struct runner *r, struct status *st) {
+    int rc = 0;
+
+    if (!r->has_node)
+        return 0;
+    pthread_mutex_lock(&r->lock);
+    while (r->state == RUNNER_PROBING)
+        pthread_cond_wait(&r->ready, &r->lock);
+    if (r->state == RUNNER_REFUSED)
+        rc = st_fail(st, ST_CONFIGURATION, NULL, "custom code can't run here: %.400s",
+                     r->failure);
+    pthread_mutex_unlock(&r->lock);
+    return rc;
 }
 
 void runner_pool_close(struct runner *r) {
@@ -286,7 +327,8 @@ static bool wait_for_idle(struct runner *r) {
     end.tv_sec += WAIT_FOR_PROCESS_MS / 1000;
     r->waiting++;
     wake(r);
-    while (in_time && !r->idle_len && r->failures < GIVE_UP_AFTER)
+    while (in_time && !r->idle_len && r->failures < GIVE_UP_AFTER &&
+           r->state != RUNNER_REFUSED)
         in_time = pthread_cond_timedwait(&r->ready, &r->lock, &end) == 0;
     r->waiting--;
     return r->idle_len > 0;

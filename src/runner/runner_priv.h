@@ -54,6 +54,12 @@ struct runner_plan {
     int heap_mb;
 };
 
+enum runner_state {
+    RUNNER_PROBING, /* finding out which layers hold */
+    RUNNER_RUNS,
+    RUNNER_REFUSED, /* a layer is missing that must hold, or no process starts */
+};
+
 struct runner_job {
     const char *id;
     pid_t pid; /* 0: not started */
@@ -67,9 +73,7 @@ struct runner {
     struct log_ctx log;
     struct runner_plan plan;
     bool has_node;
-    atomic_int ios;  /* of jobs, and of calls that outlive theirs */
-    unsigned layers; /* that hold */
-    char node_version[32];
+    atomic_int ios; /* of jobs, and of calls that outlive theirs */
     int spaces, idle_target;
 
     pthread_t spawner;
@@ -77,6 +81,9 @@ struct runner {
     int wake_fd;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t ready;
+    enum runner_state state;
+    unsigned layers; /* that hold; final once state is RUNNER_RUNS */
+    char node_version[32];
     bool stopping;
     int running, waiting;
     struct runner_process *idle;
@@ -88,6 +95,7 @@ struct runner {
     bool health_ok;
     char health_text[256];
 
+    struct metric *held; /* layers */
     struct metric *job_count, *durations, *starts, *calls;
 };
 
@@ -122,7 +130,10 @@ extern const char runner_addon_begin[], runner_addon_end[];
 
 /* ---- runner_pool.c: processes that wait ---- */
 
+/* Returns before the first process is there; runner_pool_wait waits. */
 int runner_pool_open(struct runner *r, struct status *st);
+/* -1: the runner can't run code here, and why. */
+int runner_pool_wait(struct runner *r, struct status *st);
 void runner_pool_close(struct runner *r);
 /*
  * A job space and a locked process; spare: beside the spaces. -1: `concurrency`
@@ -132,6 +143,11 @@ int runner_pool_take(struct runner *r, bool spare, struct runner_process *ret,
                      struct status *st);
 /* Gives the space back. */
 void runner_pool_give(struct runner *r, bool spare);
+
+/* ---- runner_api.c: asked by the pool when it knows what holds ---- */
+
+/* -1 when a layer is missing that RUNNER_REQUIRE_ISOLATION names; else it is told. */
+int runner_accept_layers(struct runner *r, struct status *st);
 
 /* ---- runner_job.c ---- */
 

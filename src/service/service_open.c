@@ -125,8 +125,8 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
 
     *ret_exit = EX_CONFIG;
     if ((c->services & SERVICE_CODE_RUNNER) &&
-        runner_open(c, s->deps.clock, s->deps.rand, s->deps.metrics, &s->deps.runner,
-                    st) < 0)
+        runner_open(c, s->deps.clock, s->deps.rand, s->deps.metrics,
+                    s->options->ready_fd < 0, &s->deps.runner, st) < 0)
         return -1;
     if (!(c->services & SERVICE_CORE))
         return 0;
