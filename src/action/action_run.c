@@ -463,7 +463,10 @@ static int execute(struct run *r, const struct action_type *type,
     const struct value *mapping = value_get(r->action, "outputMapping"), *variables;
     struct formula_run run = {0};
 
-    if (open_session(r, type, st) < 0 || type->run(r, ret, st) < 0)
+    if (open_session(r, type, st) < 0)
+        return -1;
+    r->session.customer_id = r->caller->customer_id;
+    if (type->run(r, ret, st) < 0)
         return -1;
     if (clock_monotonic_ms(r->deps->clock) > r->deadline_ms)
         return st_fail(st, ST_ACTION_RUN, NULL, "the run took longer than %d s",

@@ -47,6 +47,7 @@ struct connection_session {
     const struct value *contents;     /* of the connector's version */
     const struct value *connector;    /* document of the version */
     bool write_logs;                  /* settings.enableApiLogs */
+    const char *customer_id; /* whom code acts as without a connection; or NULL */
 };
 
 /*

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "auth/auth.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -298,9 +299,27 @@ static void on_called(struct external_session *x, const char *url, int status_co
     journal_append(x->deps->journal, C_EXTERNAL_API_LOGS, object_end(&b), detail);
 }
 
+enum { ENGINE_TOKEN_S = 3600 };
+
+/* Code may call this server's API as the customer of its connection or of its run. */
+static int on_javascript(struct external_session *x, const char *code,
+                         const struct value *args, const struct value **ret_result,
+                         struct status *st) {
+    struct connection_session *s = (struct connection_session *)x;
+    const char *customer = value_get_string(s->connection, "tenantId", s->customer_id);
+    struct runner_engine engine = {.base_uri = config_internal_uri(x->deps->config)};
+
+    if (!customer || !runner_client_wants_engine(code))
+        return runner_client_javascript(x, NULL, code, args, ret_result, st);
+    if (auth_workspace_token(x->deps, x->arena, value_get_string(s->workspace, "id", ""),
+                             customer, ENGINE_TOKEN_S, &engine.token, st) < 0)
+        return -1;
+    return runner_client_javascript(x, &engine, code, args, ret_result, st);
+}
+
 static const struct external_hooks hooks = {
     .refresh = on_refresh,
-    .javascript = runner_client_javascript,
+    .javascript = on_javascript,
     .defunct = on_defunct,
     .called = on_called,
 };

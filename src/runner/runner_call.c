@@ -401,6 +401,73 @@ static int through_client(struct runner_io *io, struct arena *a,
     return 0;
 }
 
+/* ---- A request to our own API ---- */
+
+/* Below the grant's address and nowhere else: the policy for users does not hold here. */
+static int engine_url(struct arena *a, const char *base, const struct value *request,
+                      const char **ret, struct status *st) {
+    const char *path = value_get_string(request, "path", "");
+    size_t n = strlen(base);
+
+    if (*path != '/')
+        path = arena_printf(a, "/%s", path);
+    if (path[1] == '/' || strchr(path, '\\') || !n ||
+        external_build_url(a, base, path, &value_undefined, value_get(request, "query"),
+                           ret, st) < 0 ||
+        strncmp(*ret, base, n) != 0 || (*ret)[n] != '/')
+        return st_fail(st, ST_BAD_REQUEST, NULL, "the path can't be requested");
+    return 0;
+}
+
+static int engine_answer(struct arena *a, const struct http_answer *answer,
+                         const struct value **ret, struct status *st) {
+    const struct value *data = &value_undefined;
+
+    if (answer->body.len &&
+        value_parse(a, answer->body.data, answer->body.len, NULL, &data, st) < 0) {
+        st_clear(st);
+        data = value_string_len(a, answer->body.data, answer->body.len);
+    }
+    if (answer->status >= 400)
+        return value_is_object(data)
+                   ? value_to_status(data, st)
+                   : st_fail(st, ST_CONNECTION, NULL, "status %d", answer->status);
+    *ret = value_obj(a, "status", value_number(a, answer->status), "headers",
+                     &value_empty_object, "data", data, NULL);
+    return 0;
+}
+
+static int through_engine(struct runner_io *io, struct arena *a,
+                          const struct value *frame, const struct value **ret,
+                          struct status *st) {
+    const struct value *grant = value_get(io->grant, "engine"), *data;
+    const struct value *request = value_get(frame, "request");
+    const char *token = value_get_string(grant, "token", "");
+    struct http_header headers[] = {
+        {"Authorization", arena_printf(a, "Bearer %s", token)},
+        {"Content-Type", "application/json"}};
+    struct http_call call = {
+        .method = value_get_string(request, "method", "GET"),
+        .headers = headers,
+        .headers_len = sizeof(headers) / sizeof(*headers),
+        .reach = HTTP_REACH_ANY,
+        .timeout_ms = (int)left_ms(io),
+        .max_answer_bytes = MAX_ANSWER_BYTES,
+    };
+    struct http_answer answer;
+
+    if (!is_token(value_string(a, call.method)) ||
+        engine_url(a, value_get_string(grant, "baseUri", ""), request, &call.url, st) < 0)
+        return st->type ? -1
+                        : st_fail(st, ST_BAD_REQUEST, NULL, "the method can't be sent");
+    data = value_get(request, "data");
+    if (!value_is(data, VALUE_UNDEFINED))
+        call.body = value_encode_arena(a, data, VALUE_ENCODE_COMPACT);
+    if (http_client_call(io->runner->deps.http, a, &call, &answer, st) < 0)
+        return -1;
+    return engine_answer(a, &answer, ret, st);
+}
+
 /* ---- A call ---- */
 
 struct call {
@@ -413,6 +480,9 @@ static int perform(struct runner_io *io, struct arena *a, const struct value *fr
                    const struct value **ret, struct status *st) {
     if (value_equals_text(value_get(frame, "kind"), "http"))
         return plain(io, a, frame, ret, st);
+    if (value_equals_text(value_get(frame, "kind"), "client") &&
+        value_equals_text(value_get(frame, "client"), "engine"))
+        return through_engine(io, a, frame, ret, st);
     if (value_equals_text(value_get(frame, "kind"), "client"))
         return through_client(io, a, frame, ret, st);
     return st_fail(st, ST_BAD_REQUEST, NULL, "no such call");

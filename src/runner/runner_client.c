@@ -55,8 +55,8 @@ static const struct value *arguments(struct external_session *s,
     return object_end(&b);
 }
 
-/* {external: {client | error}}, or NULL for code that asks for none. */
-static const struct value *grant(struct external_session *s, const char *code) {
+/* {client | error}, or NULL for code that asks for none. */
+static const struct value *external_grant(struct external_session *s, const char *code) {
     struct arena *a = s->arena;
     const struct value *client = NULL, *inner;
     struct status st;
@@ -72,7 +72,18 @@ static const struct value *grant(struct external_session *s, const char *code) {
                       s->connection_id ? value_string(a, s->connection_id) : NULL,
                       "connectorKey",
                       s->connector_key ? value_string(a, s->connector_key) : NULL, NULL);
-    return value_obj(a, "external", inner, NULL);
+    return inner;
+}
+
+bool runner_client_wants_engine(const char *code) {
+    return strstr(code, "engineApiClient") || strstr(code, "membrane");
+}
+
+static const struct value *engine_grant(struct arena *a, const struct runner_engine *e) {
+    if (!e)
+        return NULL;
+    return value_obj(a, "baseUri", value_string(a, e->base_uri), "token",
+                     value_string(a, e->token), NULL);
 }
 
 static int64_t left_ms(const struct external_session *s) {
@@ -84,7 +95,8 @@ static int64_t left_ms(const struct external_session *s) {
     return left < 1 ? 1 : left;
 }
 
-static const struct value *job(struct external_session *s, const char *code,
+static const struct value *job(struct external_session *s,
+                               const struct runner_engine *engine, const char *code,
                                const struct value *args) {
     const struct config *c = s->deps->config;
     struct arena *a = s->arena;
@@ -97,7 +109,10 @@ static const struct value *job(struct external_session *s, const char *code,
                       ? value_number(a, (double)c->custom_code_memory_limit)
                       : NULL,
                   NULL),
-        "grant", grant(s, code), NULL);
+        "grant",
+        value_obj(a, "external", external_grant(s, code), "engine",
+                  engine_grant(a, engine), NULL),
+        NULL);
 }
 
 /* ---- Asking the runner ---- */
@@ -162,10 +177,11 @@ static int call_runner(struct external_session *s, struct bytes body,
     }
 }
 
-static int run(struct external_session *s, const char *code, const struct value *args,
+static int run(struct external_session *s, const struct runner_engine *engine,
+               const char *code, const struct value *args,
                const struct value **ret_answer, struct status *st) {
     struct bytes body =
-        value_encode_arena(s->arena, job(s, code, args), VALUE_ENCODE_COMPACT);
+        value_encode_arena(s->arena, job(s, engine, code, args), VALUE_ENCODE_COMPACT);
     struct http_answer answer;
     const struct value *error;
 
@@ -200,7 +216,8 @@ static bool has_expired(const struct status *st) {
            strcmp(st->key, "access_token_expired") == 0;
 }
 
-int runner_client_javascript(struct external_session *s, const char *code,
+int runner_client_javascript(struct external_session *s,
+                             const struct runner_engine *engine, const char *code,
                              const struct value *args, const struct value **ret_result,
                              struct status *st) {
     const struct value *answer;
@@ -213,7 +230,7 @@ int runner_client_javascript(struct external_session *s, const char *code,
     if (strlen(code) > MAX_CODE_BYTES)
         return st_fail(st, ST_CUSTOM_CODE, NULL, "the code is larger than %d bytes",
                        MAX_CODE_BYTES);
-    if (run(s, code, args, &answer, st) < 0) {
+    if (run(s, engine, code, args, &answer, st) < 0) {
         if (!has_expired(st) || s->refreshed || s->making_client || !s->hooks->refresh)
             return -1;
         st_init(&refresh, s->arena);
@@ -224,7 +241,7 @@ int runner_client_javascript(struct external_session *s, const char *code,
         if (value_get_number(value_get(answer, "usage"), "clientSuccesses", 1) > 0)
             return -1; /* it has acted: the next run has the new credentials */
         st_clear(st);
-        if (run(s, code, args, &answer, st) < 0)
+        if (run(s, engine, code, args, &answer, st) < 0)
             return -1;
     }
     *ret_result = value_get(answer, "result");

@@ -4,7 +4,15 @@
 #ifndef RUNNER_RUNNER_CLIENT_H
 #define RUNNER_RUNNER_CLIENT_H
 
+#include <stdbool.h>
+
 struct external_session;
+
+/* This server's own API, for code that calls it as its customer. */
+struct runner_engine {
+    const char *base_uri, *token;
+};
+
 struct status;
 struct value;
 
@@ -13,10 +21,13 @@ struct value;
  * credentials, parameters and API client are added. -1: `custom_code` with lineNumber,
  * columnNumber and code in its data, or the error that the code let through. After
  * access_token_expired the credentials are renewed, and the code runs once more if no
- * request of it had succeeded.
+ * request of it had succeeded. engine: NULL for code that is given none.
  */
-int runner_client_javascript(struct external_session *s, const char *code,
+int runner_client_javascript(struct external_session *s,
+                             const struct runner_engine *engine, const char *code,
                              const struct value *args, const struct value **ret_result,
                              struct status *st);
+/* Does the code name the client of this server's API? */
+bool runner_client_wants_engine(const char *code);
 
 #endif

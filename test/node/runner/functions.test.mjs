@@ -119,3 +119,20 @@ test('inline code of act', async () => {
     assert.equal(r.status, 200, JSON.stringify(body));
     assert.deepEqual(body.output, { user: 'ada', n: 1 });
 });
+
+test('engineApiClient and membrane call this server as the customer, and nothing else', async () => {
+    const act = async (code) => {
+        const token = (await runCommand(['token', '--customer', 'ada'], env())).stdout.trim();
+        const r = await fetch(`${server.apiUri}/act`, { method: 'POST', headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }, body: JSON.stringify({ code, input: {} }) });
+        return { status: r.status, body: await r.json() };
+    };
+    const self = await act('export default async ({ membrane, engineApiClient }) => [(await membrane.get("/self")).internalId, (await engineApiClient.get("/connections", { limit: 1 })).items.length]');
+    assert.equal(self.status, 200, JSON.stringify(self.body));
+    assert.deepEqual(self.body.output, ['ada', 1]);
+    for (const path of ['//127.0.0.1:1/x', '/\\\\127.0.0.1', 'http://127.0.0.1:1/']) {
+        const { body } = await act(`export default async ({ membrane }) => membrane.get(${JSON.stringify(path)}).then(() => "reached", (e) => e.type)`);
+        assert.notEqual(body.output, 'reached', path);
+    }
+    const denied = await act('export default async ({ membrane }) => membrane.get("/customers").then(() => "reached", (e) => e.key)');
+    assert.equal(denied.body.output, 'access_denied');
+});
