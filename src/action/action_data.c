@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "collection/collection.h"
 #include "connection/connection.h"
+#include "data/data.h"
 #include "formula/formula.h"
 #include "locator/locator.h"
 #include "mapping/mapping_merge.h"
@@ -416,12 +417,31 @@ bool action_data_is_type(const char *type) {
 int action_data_run(const struct action_data *d, const char *type,
                     const struct value **ret_output, struct status *st) {
     const struct data_type *t = type_of(type);
-    struct work w = {.d = d, .arena = d->session->external.arena};
+    struct external_session *external = &d->session->external;
+    const struct formula_lookups *before = external->lookups;
+    struct work w = {.d = d, .arena = external->arena};
+    struct data_links links = {
+        .view = d->view,
+        .connection_id = value_get_string(d->session->connection, "id", ""),
+        .instance_key = d->instance_key,
+    };
+    const struct formula_lookups lookups = {
+        .ctx = &links,
+        .app_record_id = data_link_find_app,
+        .external_record_id = data_link_find_external,
+    };
+    int rc;
 
     if (!t)
         return st_fail(st, ST_CONFIGURATION, NULL,
                        "\"%.60s\" is no type that works on data records", type);
-    if (open_collection(&w, st) < 0 || find_mapping(&w, t->direction, st) < 0)
-        return -1;
-    return t->run(&w, ret_output, st);
+    if (!before)
+        external->lookups = &lookups;
+    rc = open_collection(&w, st);
+    if (rc == 0)
+        rc = find_mapping(&w, t->direction, st);
+    if (rc == 0)
+        rc = t->run(&w, ret_output, st);
+    external->lookups = before;
+    return rc;
 }

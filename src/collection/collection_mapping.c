@@ -84,6 +84,8 @@ int collection_import(struct data_collection *c, const struct value *mapping,
         return -1;
     if (value_is_nullish(values) && value_is_nullish(of_unified))
         fields = is_unified && value_is_object(unified) ? unified : native;
+    if (value_is(fields, VALUE_UNDEFINED))
+        fields = &value_empty_object; /* formulas that give nothing leave nothing */
     record = value_with(a, record, "fields", fields);
     *ret_record =
         value_with(a, record, "rawFields", include_raw ? native : &value_undefined);

@@ -7,6 +7,7 @@
 struct arena;
 struct deps;
 struct http_router;
+struct model_view;
 struct status;
 struct value;
 
@@ -22,6 +23,24 @@ int data_link_create(const struct deps *deps, struct arena *a, const struct valu
 int data_link_delete(const struct deps *deps, struct arena *a, const struct value *table,
                      const char *external_id, const char *app_id, const char *direction,
                      struct status *st);
+
+/* Whose links a formula asks for: the ctx of the two functions below. */
+struct data_links {
+    struct model_view *view;
+    const char *connection_id;
+    const char *instance_key; /* or NULL */
+};
+/*
+ * Callbacks of struct formula_lookups: the host application's record of an external one,
+ * and the other way round; undefined when they are not linked. Results live in the view's
+ * arena.
+ */
+int data_link_find_app(void *ctx, struct arena *a, const struct value *table_key,
+                       const struct value *record_id, const struct value **ret_id,
+                       struct status *st);
+int data_link_find_external(void *ctx, struct arena *a, const struct value *table_key,
+                            const struct value *record_id, const struct value **ret_id,
+                            struct status *st);
 
 void data_routes(struct http_router *r);
 

@@ -386,6 +386,34 @@ test('actions create, update, find or create and delete', async () => {
     assert.equal(app.state.people.length, 4);
 });
 
+test('a mapping finds the linked record of the other side', async () => {
+    await admin.dataLinkTables.create({ key: 'people', name: 'People', integrationKey: 'crm' });
+    const table = customer.dataLinkTableInstance({ dataLinkTableKey: 'people', integrationKey: 'crm', autoCreate: true });
+    await table.createLink({ externalRecordId: '1', appRecordId: 'app-1', direction: 'import' });
+    await table.createLink({ externalRecordId: '2', appRecordId: 'app-2', direction: 'both' });
+    const dataSource = { collectionKey: 'people' };
+    const dataLinkTable = { key: 'people' };
+    const find = (id) =>
+        run('find-data-record-by-id', {
+            dataSource,
+            id,
+            fieldMapping: { importValue: { mine: { $findAppRecordId: { dataLinkTable, recordId: { $var: '$.gid' } } } } },
+        }, {});
+    assert.deepEqual((await find('1')).fields, { mine: 'app-1' });
+    assert.deepEqual((await find('3')).fields, {});
+    const send = (id) =>
+        run('create-data-record', {
+            dataSource,
+            fieldMapping: {
+                exportValue: { email: 'h@x.org', team: { $findExternalRecordId: { dataLinkTable, recordId: { $var: '$.id' } } } },
+            },
+        }, { id });
+    await send('app-2');
+    assert.equal(app.asked.at(-1).body.team, '2');
+    await send('app-1');
+    assert.equal(app.asked.at(-1).body.team, undefined, 'that link is for imports only');
+});
+
 test('an action says what is wrong with its data source', async () => {
     const error = await failure(run('list-data-records', {}, {}));
     assert.equal(error.data.causedByError.type, 'configuration');
