@@ -55,7 +55,10 @@ function startApp() {
                 uri: `http://127.0.0.1:${listener.address().port}`,
                 asked,
                 rotate: () => (token = `token-${Math.random()}`),
-                stop: () => listener.close().closeAllConnections(),
+                stop: () => {
+                    listener.close();
+                    listener.closeAllConnections();
+                },
             }),
         ),
     );

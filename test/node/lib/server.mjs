@@ -6,12 +6,14 @@
 //
 // MEMBRANE_BIN names another executable than build/membrane (a sanitizer build).
 import { spawn } from 'node:child_process';
+import { webcrypto } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+globalThis.crypto ??= webcrypto; // the SDK expects it, Node 18 does not have it
 process.setMaxListeners(0); // one listener per server and directory, by design
 
 export const root = resolve(fileURLToPath(import.meta.url), '../../../..');
