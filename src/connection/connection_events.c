@@ -29,6 +29,7 @@
 #define KEEP_MS      (5 * 60 * INT64_C(1000))
 #define KEEP_BYTES   (16u << 20)
 #define MAX_STREAMS  1000
+#define MAX_UNKNOWN  250 /* above this, only streams with a token are taken */
 #define KEEP_ALIVE_S 15
 #define STREAM_MS    (60 * 60 * INT64_C(1000)) /* nobody consents for longer */
 
@@ -195,11 +196,11 @@ static void done(void *ctx) {
     pthread_mutex_unlock(&s->events->mu);
 }
 
-static int enter(struct connection_events *e, struct status *st) {
+static int enter(struct connection_events *e, unsigned max, struct status *st) {
     bool full;
 
     pthread_mutex_lock(&e->mu);
-    full = e->streams >= MAX_STREAMS || e->closed;
+    full = e->streams >= max || e->closed;
     if (!full)
         e->streams++;
     pthread_mutex_unlock(&e->mu);
@@ -218,7 +219,7 @@ static int stream(struct request *rq, struct reply *rp, struct status *st) {
         return -1;
     if (strlen(rq->param[0]) > 100)
         return st_fail(st, ST_BAD_REQUEST, NULL, "the request id is too long");
-    if (enter(rq->deps->connection_events, st) < 0)
+    if (enter(rq->deps->connection_events, caller ? MAX_STREAMS : MAX_UNKNOWN, st) < 0)
         return -1;
     s = arena_alloc(rq->arena, sizeof(*s));
     *s = (struct stream){

@@ -27,13 +27,19 @@ static bool contains_word(const char *s, size_t len, const char *word) {
 /* Names whose values are secrets in nearly every API. */
 static bool is_secret_name(const char *s, size_t len) {
     static const char *const words[] = {
-        "authorization", "token",   "secret", "password",   "passwd",   "api-key",
-        "apikey",        "api_key", "cookie", "credential", "signature"};
+        "authorization", "token",   "secret", "password",   "passwd",    "api-key",
+        "apikey",        "api_key", "cookie", "credential", "signature", "verifier"};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (contains_word(s, len, words[i]))
             return true;
     return false;
+}
+
+/* A code is a secret where it is exchanged for a token; elsewhere it may be any code. */
+static bool is_grant_code(const struct value *object, const struct member *m) {
+    return m->key_len == 4 && memcmp(m->key, "code", 4) == 0 &&
+           value_has(object, "grant_type");
 }
 
 /* secret: below a secret name nothing but the shape is shown. */
@@ -70,7 +76,8 @@ static const struct value *redact(struct arena *a, const struct value *v, int de
                 break;
             object_set_len(&b, m->key, m->key_len,
                            redact(a, &m->value, depth + 1,
-                                  secret || is_secret_name(m->key, m->key_len)));
+                                  secret || is_secret_name(m->key, m->key_len) ||
+                                      is_grant_code(v, m)));
         }
         if (v->len > MAX_ITEMS) {
             struct buf names = BUF_INIT;

@@ -8,10 +8,13 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import vm from 'node:vm';
 
+import * as older from '@integration-app/sdk';
+import * as newer from '@membranehq/sdk';
 import OAuth from 'oauth-1.0a';
 
+import { installBrowser } from '../lib/browser.mjs';
 import { startProvider } from '../lib/provider.mjs';
-import { runCommand, startServer, tempDir } from '../lib/server.mjs';
+import { runCommand, startServer, tempDir, until } from '../lib/server.mjs';
 import { adminToken, caller, customerToken, workspaceOf } from '../lib/workspace.mjs';
 
 const SECRET = 'a secret/with+signs and a space';
@@ -493,6 +496,25 @@ test('a revoked grant ends the connection for good', async () => {
     assert.equal(again.isDefunct, false);
 });
 
+test('no log of the calls to the app holds a secret', async () => {
+    const { connection } = (await runPage(await connect(payloadOf('uma', 'oauth'), 'uma'))).message;
+    await admin('POST', `/connections/${connection.id}/refresh-credentials`);
+    const { credentials } = await read(connection.id);
+    const logs = await until(async () => {
+        const { items } = (await admin('GET', `/external-api-logs?connectionId=${connection.id}`)).body;
+        return items.length >= 3 && items;
+    }, 'the logs of three calls');
+    const texts = await Promise.all(logs.map(async (l) => (await admin('GET', `/external-api-logs/${l.id}/details`)).text));
+    const sent = provider.seen.filter((s) => s.body && (s.body.refresh_token === credentials.refresh_token || s.params.code)).at(-1);
+    const secrets = [credentials.access_token, credentials.refresh_token, credentials.id_token, SECRET, encodeURIComponent(SECRET)];
+    for (const s of provider.seen)
+        secrets.push(...[s.params?.code, s.params?.code_verifier, s.params?.refresh_token, s.body?.access_token].filter(Boolean));
+
+    assert.ok(sent);
+    for (const text of [...texts, JSON.stringify(logs), server.stderr])
+        for (const secret of secrets) assert.equal(text.includes(secret), false, `${secret} in ${text.slice(0, 3000)}`);
+});
+
 test('an open stream does not hold up the end of the server', async () => {
     const own = await startServer();
     const opened = await fetch(`${own.apiUri}/sse/connection-events/${newId()}`);
@@ -504,3 +526,35 @@ test('an open stream does not hold up the end of the server', async () => {
     assert.equal(code, 0);
     assert.ok(Date.now() - begin < 10_000);
 });
+
+const sdks = {
+    '@membranehq/sdk': (token) => new newer.MembraneClient({ token, apiUri: server.apiUri }),
+    '@integration-app/sdk': (token) => new older.IntegrationAppClient({ token, apiUri: server.apiUri }),
+};
+for (const [name, make] of Object.entries(sdks))
+    for (const channel of ['window', 'stream'])
+        test(`${name} connects and reconnects; the result comes by ${channel}`, async () => {
+            const who = `${name}-${channel}`;
+            const client = make(customerToken(workspace, who));
+            const browser = installBrowser({
+                channel,
+                visit: (url) => provider.consent(url, 'tom'),
+                isOurs: (url) => url.startsWith(server.apiUri),
+            });
+            try {
+                const connection = await client.integration('oauth').connect();
+                const again = await client.connection(connection.id).reconnect();
+                const keyed = await client.integration('keyed').connect({ input: { key: 'right' }, parameters: { key: 'right' } });
+
+                assert.equal(connection.connected, true);
+                assert.equal(again.id, connection.id);
+                assert.equal(keyed.connected, true);
+                await assert.rejects(
+                    client.integration('keyed').connect({ input: { key: 'wrong' }, parameters: { key: 'wrong' } }),
+                    (error) => error.data.type === 'connection',
+                );
+                assert.deepEqual(browser.problems, []);
+            } finally {
+                browser.uninstall();
+            }
+        });
