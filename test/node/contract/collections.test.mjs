@@ -70,7 +70,7 @@ function startApp() {
                 asked,
                 state,
                 reset,
-                stop: () => listener.close().closeAllConnections(),
+                stop: () => (listener.close(), listener.closeAllConnections()),
             }),
         ),
     );

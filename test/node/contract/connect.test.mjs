@@ -36,7 +36,7 @@ function startApp() {
         listener.listen(0, '127.0.0.1', () =>
             done({
                 uri: `http://127.0.0.1:${listener.address().port}`,
-                stop: () => listener.close().closeAllConnections(),
+                stop: () => (listener.close(), listener.closeAllConnections()),
             }),
         ),
     );

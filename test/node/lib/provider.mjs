@@ -40,7 +40,7 @@ export async function startProvider({ redirectUri, ttlSeconds = 3600 }) {
     return {
         uri,
         seen,
-        stop: () => listener.close().closeAllConnections(),
+        stop: () => (listener.close(), listener.closeAllConnections()),
         consent: (url, login, deny = false) => consent(uri, url, login, deny),
     };
 }
