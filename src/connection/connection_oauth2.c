@@ -75,6 +75,49 @@ static const struct value *challenge(struct arena *a, const char *verifier) {
     return value_string(a, crypto_base64url_encode(a, sum, sizeof(sum)));
 }
 
+/* ---- OpenID: the identity token belongs to this attempt ---- */
+
+static const char *nonce_of(struct arena *a, const char *verifier) {
+    return crypto_sha256_hex(a, arena_printf(a, "nonce:%s", verifier));
+}
+
+static bool is_openid(const struct value *scope) {
+    const char *p = value_is_string(scope) ? scope->str : "";
+
+    while (*p) {
+        size_t n = strcspn(p, " ");
+
+        if (n == 6 && memcmp(p, "openid", 6) == 0)
+            return true;
+        p += n;
+        p += strspn(p, " ");
+    }
+    return false;
+}
+
+/* The token came from the provider itself, so that its signature need not be read
+ * (OpenID Connect Core 3.1.3.7); a nonce of another attempt means an injected code. */
+static int check_nonce(struct arena *a, const struct value *answer, const char *verifier,
+                       struct status *st) {
+    const char *token = value_get_string(answer, "id_token", ""), *part, *expected;
+    const struct value *claims;
+    struct bytes json;
+    struct status ignored;
+
+    st_init(&ignored, a);
+    part = strchr(token, '.');
+    if (!part ||
+        crypto_base64url_decode(a, part + 1, strcspn(part + 1, "."), &json) < 0 ||
+        value_parse(a, json.data, json.len, NULL, &claims, &ignored) < 0)
+        return 0;
+    expected = nonce_of(a, verifier);
+    if (value_is_string(value_get(claims, "nonce")) &&
+        !value_equals_text(value_get(claims, "nonce"), expected))
+        return st_fail(st, ST_CONNECTION, NULL,
+                       "the app's identity token belongs to another attempt to connect");
+    return 0;
+}
+
 int connection_oauth2_authorize(struct connection_session *s,
                                 const struct connection_oauth2 *o,
                                 const char **ret_location, struct status *st) {
@@ -90,6 +133,8 @@ int connection_oauth2_authorize(struct connection_session *s,
                       value_string(a, client_id), "scope",
                       joined_scopes(a, value_get(config, "scopes")), NULL);
     query = value_merge(a, query, value_get(config, "extra"));
+    if (is_openid(value_get(query, "scope")))
+        query = value_with(a, query, "nonce", value_string(a, nonce_of(a, o->verifier)));
     /* What the way back depends on is not the connector's to change. */
     query = value_merge(a, query,
                         value_obj(a, "redirect_uri", value_string(a, o->redirect_uri),
@@ -302,6 +347,8 @@ int connection_oauth2_exchange(struct connection_session *s,
             st->key = NULL;
         return -1;
     }
+    if (o->verifier && check_nonce(s->external.arena, answer, o->verifier, st) < 0)
+        return -1;
     return to_credentials(s, "getCredentialsFromAccessTokenResponse", query, answer,
                           ret_credentials, st);
 }

@@ -303,6 +303,16 @@ test('a code that was used, with a state of its own, makes no connection', async
     assert.deepEqual(items, []);
 });
 
+test('an identity token of another attempt makes no connection', async () => {
+    const url = new URL((await post(payloadOf('wim', 'oauth'))).headers.get('location'));
+    assert.match(url.searchParams.get('nonce'), /^[0-9a-f]{64}$/);
+    url.searchParams.set('nonce', 'another');
+    const { message } = await runPage(await callback(await provider.consent(url.href, 'wim')));
+
+    assert.equal(message.type, 'newConnectionFailure');
+    assert.match(message.error, /another attempt/);
+});
+
 test('a consent that is denied leaves nothing but a written attempt', async () => {
     const payload = payloadOf('hal', 'oauth');
     const { message } = await runPage(await connect(payload, 'hal', true));
