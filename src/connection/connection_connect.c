@@ -40,6 +40,7 @@ struct connect {
     const struct value *kept;    /* what OAuth needs on the way back */
     const char *customer_id;     /* NULL until it is known who calls */
     const char *request_id, *redirect_uri, *connection_request_id; /* or NULL */
+    const struct value *choice; /* options that the person has to choose from; or NULL */
     struct connection_draft draft;
 };
 
@@ -322,6 +323,8 @@ static int choose_option(struct connect *c, struct status *st) {
         return st_fail(st, ST_CONFIGURATION, NULL,
                        "the connector has no way to connect that can be used");
     if (value_items_count(options) > 1)
+        c->choice = options;
+    if (c->choice)
         return st_fail_data(st, ST_BAD_REQUEST, NULL,
                             value_obj(a, "options", options, NULL),
                             "the app can be connected in several ways: name one by "
@@ -466,6 +469,10 @@ static int connect_app(struct request *rq, struct reply *rp, struct status *st) 
     const char *location = NULL;
     int rc = start(&c, &location, &connection, st);
 
+    if (rc < 0 && c.choice) {
+        st_clear(st);
+        return connection_choice_page(rq, rp, c.payload, c.choice);
+    }
     return answer(&c, rp, rc, location, connection, st);
 }
 

@@ -54,33 +54,73 @@ static const char script[] =
     "if (host) host.postMessage(message, '*');\n"
     "if (!framed) setTimeout(function () { window.close(); }, 300);\n";
 
-int connection_page(struct request *rq, struct reply *rp, int status,
-                    const struct value *message, const char *text) {
-    const char *nonce = token_new(rq->deps->rand, rq->arena, 16);
-    struct buf b = BUF_INIT;
-
-    buf_addf(&b,
+/* no_forms: forms of the page may not be sent; where they may, the answer's redirect to
+ * another site must not be held up, which browsers do under any form-action. */
+static void begin_page(struct request *rq, struct reply *rp, struct buf *b,
+                       const char *nonce, bool no_forms) {
+    buf_addf(b,
              "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
              "<meta name=\"viewport\" content=\"width=device-width\">\n"
              "<title>Connecting</title>\n"
              "<style nonce=\"%s\">body { font: 16px/1.5 system-ui, sans-serif; margin: "
              "4em auto; max-width: 30em; padding: 0 1em; text-align: center; color: "
-             "#222; overflow-wrap: anywhere }</style>\n<p>",
+             "#222; overflow-wrap: anywhere } button { font: inherit; width: 100%%; "
+             "margin: .5em 0; padding: .6em; cursor: pointer }</style>\n<p>",
              nonce);
+    reply_header(rp, "Content-Security-Policy",
+                 arena_printf(rq->arena,
+                              "default-src 'none'; script-src 'nonce-%s'; style-src "
+                              "'nonce-%s'; base-uri 'none'%s",
+                              nonce, nonce, no_forms ? "; form-action 'none'" : ""));
+    reply_header(rp, "Cache-Control", "no-store");
+    reply_header(rp, "Referrer-Policy", "no-referrer");
+    reply_header(rp, "X-Content-Type-Options", "nosniff");
+}
+
+int connection_page(struct request *rq, struct reply *rp, int status,
+                    const struct value *message, const char *text) {
+    const char *nonce = token_new(rq->deps->rand, rq->arena, 16);
+    struct buf b = BUF_INIT;
+
+    begin_page(rq, rp, &b, nonce, true);
     add_text(&b, text);
     buf_addf(&b, "</p>\n<script nonce=\"%s\">\nvar message = ", nonce);
     add_script_json(&b, message);
     buf_adds(&b, script);
     buf_adds(&b, "</script>\n</html>\n");
-    reply_header(rp, "Content-Security-Policy",
-                 arena_printf(rq->arena,
-                              "default-src 'none'; script-src 'nonce-%s'; style-src "
-                              "'nonce-%s'; base-uri 'none'; form-action 'none'",
-                              nonce, nonce));
-    reply_header(rp, "Cache-Control", "no-store");
-    reply_header(rp, "Referrer-Policy", "no-referrer");
-    reply_header(rp, "X-Content-Type-Options", "nosniff");
     reply_bytes(rp, status, "text/html; charset=utf-8", buf_to_arena(&b, rq->arena));
+    buf_fini(&b);
+    return 0;
+}
+
+/* One form per option, which posts the same payload with the option's key. */
+static void add_choice(struct buf *b, struct arena *a, const struct value *payload,
+                       const struct value *option) {
+    const struct value *key = value_get(option, "key");
+    const char *title = value_get_string(option, "title", NULL);
+    struct bytes text =
+        value_encode_arena(a, value_with(a, payload, "authOptionKey", key), 0);
+
+    if (!value_is_string(key))
+        return;
+    buf_adds(b, "<form method=\"post\"><input type=\"hidden\" name=\"payload\" value=\"");
+    add_text(b, text.data);
+    buf_adds(b, "\"><button>");
+    add_text(b, title && *title ? title : key->str);
+    buf_adds(b, "</button></form>\n");
+}
+
+int connection_choice_page(struct request *rq, struct reply *rp,
+                           const struct value *payload, const struct value *options) {
+    const char *nonce = token_new(rq->deps->rand, rq->arena, 16);
+    struct buf b = BUF_INIT;
+
+    begin_page(rq, rp, &b, nonce, false);
+    buf_adds(&b, "How do you want to connect?</p>\n");
+    for (VALUE_EACH_ITEM(o, options))
+        add_choice(&b, rq->arena, payload, o);
+    buf_adds(&b, "</html>\n");
+    reply_bytes(rp, 200, "text/html; charset=utf-8", buf_to_arena(&b, rq->arena));
     buf_fini(&b);
     return 0;
 }

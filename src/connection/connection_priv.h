@@ -149,6 +149,9 @@ int connection_render(struct request *rq, const struct value *connection,
 /* The last page of connecting: hands the message to the window that opened it. */
 int connection_page(struct request *rq, struct reply *rp, int status,
                     const struct value *message, const char *text);
+/* Asks which option to connect by; the page posts the payload again with its key. */
+int connection_choice_page(struct request *rq, struct reply *rp,
+                           const struct value *payload, const struct value *options);
 
 /* Handlers of connection_proxy.c. */
 int connection_proxy(struct request *rq, struct reply *rp, struct status *st);

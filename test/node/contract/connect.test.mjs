@@ -95,6 +95,12 @@ const connectors = () => ({
         'auth/make-api-client.map.yml': `baseUri: ${app.uri}\nheaders: {x-key: right}\n`,
         'auth/test.rest.yml': 'path: /key\nmethod: get\n',
     },
+    several: {
+        'spec.yml':
+            "key: several\nname: Several\nauth:\n  options:\n    sandbox: {title: '<b>Sandbox</b>', type: client-credentials}\n    live: {title: Live, type: client-credentials}\n",
+        'auth/make-api-client.map.yml': `baseUri: ${app.uri}\nheaders: {x-key: right}\n`,
+        'auth/test.rest.yml': 'path: /key\nmethod: get\n',
+    },
     keyed: {
         'spec.yml':
             'key: keyed\nname: Keyed\nauth:\n  type: client-credentials\n  inputSchema: {type: object, properties: {key: {type: string}}, required: [key]}\n',
@@ -368,6 +374,23 @@ test('wrong and missing input is a failure, and nothing is stored', async () => 
     assert.equal(wrong.message.errorData.type, 'connection');
     assert.equal(none.message.errorData.type, 'bad_request');
     assert.deepEqual((await jon('GET', '/connections')).body.items, []);
+});
+
+test('of several ways to connect the person chooses one', async () => {
+    const answer = await post(payloadOf('xen', 'several', { name: '"><i>' }));
+    const html = await answer.text();
+    const forms = [...html.matchAll(/name="payload" value="([^"]*)"><button>(.*?)<\/button>/g)];
+    const text = (s) => s.replace(/&#(\d+);/g, (_, n) => String.fromCharCode(n));
+
+    assert.equal(answer.status, 200);
+    assert.deepEqual(forms.map((f) => text(f[2])).sort(), ['<b>Sandbox</b>', 'Live']);
+    assert.doesNotMatch(html, /<b>|<i>|<script/);
+    for (const [, payload, title] of forms) {
+        const { message } = await runPage(await post(JSON.parse(text(payload))));
+
+        assert.equal(message.connection?.authOptionKey, title === 'Live' ? 'live' : 'sandbox', JSON.stringify(message));
+        assert.equal(message.connection.name, '"><i>');
+    }
 });
 
 test('the older address reads the query, texts and JSON alike', async () => {
