@@ -95,6 +95,13 @@ const connectors = () => ({
         'auth/make-api-client.map.yml': `baseUri: ${app.uri}\nheaders: {x-key: right}\n`,
         'auth/test.rest.yml': 'path: /key\nmethod: get\n',
     },
+    own: {
+        ...oauthFiles('own', ['clientId: own', 'skipPkce: true']),
+        'auth/get-token-data.map.yml':
+            'access_token: {$var: $.queryParameters.code}\nredirect: {$var: $.redirectUri}\nexpires_in: 60\n',
+        'auth/make-api-client.map.yml': `baseUri: ${app.uri}\nheaders: {x-key: {$var: $.credentials.access_token}}\n`,
+        'auth/test.rest.yml': 'path: /key\nmethod: get\n',
+    },
     several: {
         'spec.yml':
             "key: several\nname: Several\nauth:\n  options:\n    sandbox: {title: '<b>Sandbox</b>', type: client-credentials}\n    live: {title: Live, type: client-credentials}\n",
@@ -307,6 +314,22 @@ test('a code that was used, with a state of its own, makes no connection', async
     assert.equal(message.type, 'newConnectionFailure');
     assert.equal(message.errorData.type, 'connection');
     assert.deepEqual(items, []);
+});
+
+test("a connector's own exchange, without PKCE, by the integration's own callback", async () => {
+    const oAuthCallbackUri = 'https://host.example/callback';
+    const changed = await admin('PATCH', '/integrations/own', { oAuthCallbackUri });
+    assert.ok(changed.status < 300, changed.text);
+    const url = new URL((await post(payloadOf('yan', 'own'))).headers.get('location'));
+    const back = new URLSearchParams({ state: url.searchParams.get('state'), code: 'right' });
+    const { message } = await runPage(await callback(`${server.apiUri}/oauth-callback?${back}`));
+
+    assert.equal(url.searchParams.get('redirect_uri'), oAuthCallbackUri);
+    assert.equal(url.searchParams.get('code_challenge'), null);
+    assert.equal(message.type, 'newConnectionCreated', JSON.stringify(message));
+    const { credentials } = await read(message.connection.id);
+    assert.equal(credentials.redirect, oAuthCallbackUri);
+    assert.ok(credentials.expires_at <= Date.now() / 1000 + 61);
 });
 
 test('an identity token of another attempt makes no connection', async () => {
