@@ -515,3 +515,38 @@ int action_run(const struct deps *deps, struct arena *a, const struct caller *ca
     write_record(&r, ret->run_id, started, ret->output, NULL);
     return 0;
 }
+
+int action_run_step(const struct deps *deps, struct arena *a,
+                    const struct action_step *step, const struct value **ret_output,
+                    const struct value **ret_logs, struct status *st) {
+    static const struct action_run_request none;
+    struct run r = {.deps = deps,
+                    .arena = a,
+                    .caller = step->caller,
+                    .rq = &none,
+                    .connection = step->connection,
+                    .user = step->user,
+                    .input = step->input,
+                    .config = step->config,
+                    .variables = step->variables,
+                    .deadline_ms = step->deadline_ms};
+    const struct action_type *type;
+    int rc;
+
+    *ret_logs = &value_empty_array;
+    *ret_output = &value_undefined;
+    r.view = model_view_new(deps, a, r.caller, r.caller->workspace_id);
+    r.action =
+        value_obj(a, "type", value_string(a, step->type), "config", r.config, NULL);
+    type = type_of(r.action, st);
+    if (!type)
+        return -1;
+    if (type->needs_connection && !r.connection)
+        return st_fail(st, ST_CONFIGURATION, NULL, "this needs a connection");
+    if (open_session(&r, type, st) < 0)
+        return -1;
+    r.session.external.asynchronous = true;
+    rc = type->run(&r, ret_output, st);
+    *ret_logs = external_session_logs(&r.session.external);
+    return rc;
+}

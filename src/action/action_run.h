@@ -41,6 +41,26 @@ int action_run(const struct deps *deps, struct arena *a, const struct caller *ca
                const struct action_run_request *rq, struct action_run_result *ret,
                struct status *st);
 
+/* What an action's type does, without an action around it: nodes of flows. */
+struct action_step {
+    const char *type; /* a type of actions */
+    const struct caller *caller;
+    const struct value *connection; /* document, or NULL */
+    const struct value *user;       /* customer document, or NULL */
+    const struct value *config, *input;
+    const struct value *variables; /* what formulas in config see */
+    int64_t deadline_ms;           /* monotonic */
+};
+
+/*
+ * Does it, waiting where the app asks for it, and leaves no record but those of the calls
+ * made. ret_logs (also set on failure): entries of the calls. -1: the failure itself;
+ * configuration when there is no such type.
+ */
+int action_run_step(const struct deps *deps, struct arena *a,
+                    const struct action_step *step, const struct value **ret_output,
+                    const struct value **ret_logs, struct status *st);
+
 /* run, /act and the run logs. */
 void action_run_routes(struct http_router *r);
 

@@ -9,6 +9,7 @@
 #include "data/data.h"
 #include "event/event.h"
 #include "file/file.h"
+#include "flow/flow_run.h"
 #include "http/http_server.h"
 #include "integration/integration.h"
 #include "model/model_routes.h"
@@ -24,6 +25,7 @@ void service_api_routes(struct arena *a, struct http_router *r) {
     connection_events_routes(r);
     connection_request_routes(r);
     action_run_routes(r);
+    flow_run_routes(r);
     workspace_routes(r);
     integration_routes(r);
     data_routes(r);

@@ -21,6 +21,7 @@
 #include "connection/connection.h"
 #include "connector/connector.h"
 #include "crypto/crypto_seal.h"
+#include "flow/flow_runner.h"
 #include "http/http_client.h"
 #include "journal/journal.h"
 #include "model/model_cache.h"
@@ -32,6 +33,7 @@ enum {
     CACHE_BYTES = 64 * 1024 * 1024,
     ANSWER_CACHE_BYTES = 32 * 1024 * 1024,
     CONNECTOR_CACHE_BYTES = 64 * 1024 * 1024,
+    FLOW_THREADS = 8, /* runs at once; they mostly wait for apps */
 };
 
 /* Backends that this build knows no driver for are said at once, as a bad value. */
@@ -120,6 +122,12 @@ static int open_auth(struct service *s, struct status *st) {
         &s->deps.auth, st);
 }
 
+/* Only who owns the data knows that nobody else works on an unfinished run. */
+static int open_flow_runner(struct service *s, struct status *st) {
+    s->deps.flow_runner = flow_runner_new(&s->deps, FLOW_THREADS);
+    return s->options->owns_data ? flow_runner_take_up(s->deps.flow_runner, st) : 0;
+}
+
 int service_open(struct service *s, int *ret_exit, struct status *st) {
     const struct config *c = s->deps.config;
 
@@ -146,10 +154,11 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
             *ret_exit = EX_CONFIG;
         return -1;
     }
-    return 0;
+    return c->services & SERVICE_API ? open_flow_runner(s, st) : 0;
 }
 
 void service_close(struct service *s) {
+    flow_runner_free(&s->deps.flow_runner);
     if (s->deps.runner)
         runner_close(&s->deps.runner);
     if (s->deps.auth)
