@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const binary = process.env.MEMBRANE_BIN ?? join(here, '../../build/membrane');
-const seconds = Number(process.env.SECONDS ?? 3);
+const seconds = Number(process.env.BENCH_SECONDS ?? 3);
 const dir = mkdtempSync(join(tmpdir(), 'bench-api-'));
 const children = [];
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -74,8 +74,8 @@ function wrk(url, { connections = 64, script, headers = [], duration = seconds }
         n: Number(/(\d+) requests in/.exec(out)[1]),
         bad: Number(/Non-2xx or 3xx responses: (\d+)/.exec(out)?.[1] ?? 0),
         rps: Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]),
-        p50: ms(/50%\s+(\S+)/.exec(out)[1]),
-        p99: ms(/99%\s+(\S+)/.exec(out)[1]),
+        p50: ms(/^\s+50%\s+(\S+)/m.exec(out)[1]),
+        p99: ms(/^\s+99%\s+(\S+)/m.exec(out)[1]),
     };
 }
 const row = (name, r, cpu, mem) =>
