@@ -35,9 +35,9 @@ struct deps {
     struct journal *journal;            /* run and API logs on their way to the store */
     struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
     struct runner *runner;              /* in the service code-runner only */
-    struct connection_locks *connection_locks; /* one credential refresh at a time */
+    struct connection_locks *connection_locks;   /* one credential refresh at a time */
     struct connection_events *connection_events; /* results of connecting, for streams */
-    struct model_cache *model_cache;           /* encoded answers of reads; or NULL */
+    struct model_cache *model_cache;             /* encoded answers of reads; or NULL */
     struct flow_runner *flow_runner; /* executes runs in this process; or NULL */
 };
 
