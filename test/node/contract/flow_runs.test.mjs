@@ -46,7 +46,7 @@ function startApp() {
                         state.gate = new Promise((o) => (open = o));
                         return open;
                     },
-                    stop: () => listener.close().closeAllConnections(),
+                    stop: () => (listener.close(), listener.closeAllConnections()),
                 }),
             ),
         ),

@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import Ajv from 'ajv';
-import { root, runCommand, startServer, tempDir } from '../lib/server.mjs';
+import { root, runCommand, startServer, tempDir, until } from '../lib/server.mjs';
 import { adminToken, caller, customerToken, workspaceOf } from '../lib/workspace.mjs';
 
 const reference = JSON.parse(readFileSync(join(root, 'test/fixtures/reference-openapi.json'), 'utf8'));
@@ -100,6 +100,11 @@ before(async () => {
     ids['data-links'] = `dataLinkTableInstanceId=${table}`;
     for (const path of ['app-data-schema-instance', 'app-event-subscription'])
         await made(customer, `/${path}?${ids[path]}`);
+    const run = `/flow-runs/${(ids['flow-runs'] = (await made(customer, `/connections/${ids.connections}/flows/own/run`, { input: {} })).id)}`;
+    await until(async () => ['completed', 'failed'].includes((await customer('GET', run)).body.state), 'the flow run');
+    names.nodes = names.output = 'start';
+    names.runs = (await customer('GET', `${run}/nodes/start/runs`)).body.items[0].id;
+    names.outputs = (await customer('GET', `${run}/nodes/start/outputs`)).body.items[0].id;
 });
 after(async () => {
     await server?.stop();
