@@ -67,6 +67,7 @@ struct http_server {
     _Atomic unsigned exchanges, running;
     _Atomic bool draining, stopping, closing;
     bool listening;
+    int quiesced_fd; /* the listening socket after stop_listening, else -1 */
     char *late_reply;
     pthread_mutex_t mu;
     pthread_cond_t ended; /* an exchange ended while stopping */
@@ -803,6 +804,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, int fd) {
 }
 
 static void server_free(struct http_server *s) {
+    if (s->quiesced_fd >= 0)
+        close(s->quiesced_fd);
     http_pool_free(&s->pool);
     conn_watch_stop(&s->watch);
     pthread_mutex_destroy(&s->mu);
@@ -822,6 +825,7 @@ int http_server_start(const struct http_server_options *o,
 
     assert(s && o->router);
     s->o = *o;
+    s->quiesced_fd = -1;
     set_defaults(s);
     if (listen_on(s->o.host, s->o.port, &fd, st) < 0) {
         free(s);
@@ -871,9 +875,12 @@ void http_server_stop_listening(struct http_server *s) {
     if (!s->listening)
         return;
     s->listening = false;
+    /* Shut down refuses callers at once; the daemon's thread may still hold the number,
+     * so it is closed when that thread has ended. */
     fd = MHD_quiesce_daemon(s->daemon);
     if (fd >= 0)
-        close(fd);
+        shutdown(fd, SHUT_RDWR);
+    s->quiesced_fd = fd;
     s->draining = true;
     conn_end_idle(&s->watch);
 }
