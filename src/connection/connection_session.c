@@ -307,7 +307,8 @@ static int on_javascript(struct external_session *x, const char *code,
                          struct status *st) {
     struct connection_session *s = (struct connection_session *)x;
     const char *customer = value_get_string(s->connection, "tenantId", s->customer_id);
-    struct runner_engine engine = {.base_uri = config_internal_uri(x->deps->config)};
+    struct runner_engine engine = {.base_uri = config_internal_uri(x->deps->config),
+                                   .customer = customer};
 
     if (!customer || !runner_client_wants_engine(code))
         return runner_client_javascript(x, NULL, code, args, ret_result, st);

@@ -791,7 +791,8 @@ static void take_answer(struct course *k, struct hop *h, struct http_answer *ans
                                    .headers = fields,
                                    .headers_len = h->fields_len,
                                    .duration_us = now_us() - k->start_us,
-                                   .remote_ip = arena_strdup(k->arena, h->ip)};
+                                   .remote_ip = arena_strdup(k->arena, h->ip),
+                                   .url = k->url};
 }
 
 int http_client_call(struct http_client *c, struct arena *a, const struct http_call *call,

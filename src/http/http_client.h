@@ -68,6 +68,7 @@ struct http_answer {
     struct bytes body;
     int64_t duration_us;
     const char *remote_ip;
+    const char *url; /* that answered: the last one of redirects */
 };
 
 /*

@@ -324,8 +324,8 @@ static int plain(struct runner_io *io, struct arena *a, const struct value *fram
         value_equals_text(value_get(frame, "redirect"), "error"))
         return st_fail(st, ST_CONNECTION, "network_error", "unexpected redirect");
     *ret = value_obj(a, "status", value_number(a, answer.status), "url",
-                     value_string(a, url), "headers", answer_headers(a, &answer), "body",
-                     base64(a, answer.body), NULL);
+                     value_string(a, answer.url), "headers", answer_headers(a, &answer),
+                     "body", base64(a, answer.body), NULL);
     return 0;
 }
 
@@ -403,69 +403,67 @@ static int through_client(struct runner_io *io, struct arena *a,
 
 /* ---- A request to our own API ---- */
 
-/* Below the grant's address and nowhere else: the policy for users does not hold here. */
-static int engine_url(struct arena *a, const char *base, const struct value *request,
-                      const char **ret, struct status *st) {
-    const char *path = value_get_string(request, "path", "");
-    size_t n = strlen(base);
-
-    if (*path != '/')
-        path = arena_printf(a, "/%s", path);
-    if (path[1] == '/' || strchr(path, '\\') || !n ||
-        external_build_url(a, base, path, &value_undefined, value_get(request, "query"),
-                           ret, st) < 0 ||
-        strncmp(*ret, base, n) != 0 || (*ret)[n] != '/')
-        return st_fail(st, ST_BAD_REQUEST, NULL, "the path can't be requested");
-    return 0;
+/*
+ * The path, with its query, of a request below the grant's address and nowhere else: the
+ * policy for users does not hold here.
+ */
+static bool is_engine_path(const char *path) {
+    if (*path && *path != '/' && *path != '?')
+        return false;
+    for (const char *p = path; *p; p++)
+        if ((unsigned char)*p <= ' ' || *p == '\\' || (unsigned char)*p >= 127)
+            return false;
+    return !strstr(path, "/..") && !strcasestr(path, "%2e%2e");
 }
 
-static int engine_answer(struct arena *a, const struct http_answer *answer,
-                         const struct value **ret, struct status *st) {
-    const struct value *data = &value_undefined;
+/* Replaces what the code sent as its own: the code never has the token. */
+static void take_engine_headers(struct arena *a, const struct value *grant,
+                                struct http_call *call) {
+    struct http_header *headers =
+        arena_alloc(a, (call->headers_len + 1) * sizeof(*headers));
+    size_t n = 0;
 
-    if (answer->body.len &&
-        value_parse(a, answer->body.data, answer->body.len, NULL, &data, st) < 0) {
-        st_clear(st);
-        data = value_string_len(a, answer->body.data, answer->body.len);
-    }
-    if (answer->status >= 400)
-        return value_is_object(data)
-                   ? value_to_status(data, st)
-                   : st_fail(st, ST_CONNECTION, NULL, "status %d", answer->status);
-    *ret = value_obj(a, "status", value_number(a, answer->status), "headers",
-                     &value_empty_object, "data", data, NULL);
-    return 0;
+    for (size_t i = 0; i < call->headers_len; i++)
+        if (strcasecmp(call->headers[i].name, "authorization") != 0)
+            headers[n++] = call->headers[i];
+    headers[n++] = (struct http_header){
+        "Authorization",
+        arena_printf(a, "Bearer %s", value_get_string(grant, "token", ""))};
+    call->headers = headers;
+    call->headers_len = n;
 }
 
-static int through_engine(struct runner_io *io, struct arena *a,
-                          const struct value *frame, const struct value **ret,
-                          struct status *st) {
-    const struct value *grant = value_get(io->grant, "engine"), *data;
-    const struct value *request = value_get(frame, "request");
-    const char *token = value_get_string(grant, "token", "");
-    struct http_header headers[] = {
-        {"Authorization", arena_printf(a, "Bearer %s", token)},
-        {"Content-Type", "application/json"}};
-    struct http_call call = {
-        .method = value_get_string(request, "method", "GET"),
-        .headers = headers,
-        .headers_len = sizeof(headers) / sizeof(*headers),
-        .reach = HTTP_REACH_ANY,
-        .timeout_ms = (int)left_ms(io),
-        .max_answer_bytes = MAX_ANSWER_BYTES,
-    };
+static int to_engine(struct runner_io *io, struct arena *a, const struct value *frame,
+                     const struct value **ret, struct status *st) {
+    const struct value *grant = value_get(io->grant, "engine");
+    const char *base = value_get_string(grant, "baseUri", "");
+    const char *path = value_get_string(frame, "url", "");
+    int64_t start = clock_monotonic_ms(io->runner->deps.clock);
+    struct http_call call = {.method = value_get_string(frame, "method", "GET"),
+                             .url = arena_printf(a, "%s%s", base, path),
+                             .reach = HTTP_REACH_ANY,
+                             .timeout_ms = (int)left_ms(io),
+                             .max_answer_bytes = MAX_ANSWER_BYTES};
     struct http_answer answer;
+    int rc;
 
-    if (!is_token(value_string(a, call.method)) ||
-        engine_url(a, value_get_string(grant, "baseUri", ""), request, &call.url, st) < 0)
-        return st->type ? -1
-                        : st_fail(st, ST_BAD_REQUEST, NULL, "the method can't be sent");
-    data = value_get(request, "data");
-    if (!value_is(data, VALUE_UNDEFINED))
-        call.body = value_encode_arena(a, data, VALUE_ENCODE_COMPACT);
-    if (http_client_call(io->runner->deps.http, a, &call, &answer, st) < 0)
+    if (!*base || !is_engine_path(path))
+        return st_fail(st, ST_BAD_REQUEST, NULL, "the path can't be requested");
+    if (!is_token(value_get(frame, "method")))
+        return st_fail(st, ST_BAD_REQUEST, NULL, "the method can't be sent");
+    if (take_headers(a, value_get(frame, "headers"), &call, st) < 0 ||
+        unbase64(a, value_get(frame, "body"), &call.body, st) < 0)
         return -1;
-    return engine_answer(a, &answer, ret, st);
+    take_engine_headers(a, grant, &call);
+    rc = http_client_call(io->runner->deps.http, a, &call, &answer, st);
+    log_request(io, a, call.method, path, rc < 0 ? 0 : answer.status, rc < 0 ? st : NULL,
+                clock_monotonic_ms(io->runner->deps.clock) - start);
+    if (rc < 0)
+        return -1;
+    *ret = value_obj(a, "status", value_number(a, answer.status), "url",
+                     value_get(frame, "url"), "headers", answer_headers(a, &answer),
+                     "body", base64(a, answer.body), NULL);
+    return 0;
 }
 
 /* ---- A call ---- */
@@ -480,9 +478,8 @@ static int perform(struct runner_io *io, struct arena *a, const struct value *fr
                    const struct value **ret, struct status *st) {
     if (value_equals_text(value_get(frame, "kind"), "http"))
         return plain(io, a, frame, ret, st);
-    if (value_equals_text(value_get(frame, "kind"), "client") &&
-        value_equals_text(value_get(frame, "client"), "engine"))
-        return through_engine(io, a, frame, ret, st);
+    if (value_equals_text(value_get(frame, "kind"), "engine"))
+        return to_engine(io, a, frame, ret, st);
     if (value_equals_text(value_get(frame, "kind"), "client"))
         return through_client(io, a, frame, ret, st);
     return st_fail(st, ST_BAD_REQUEST, NULL, "no such call");

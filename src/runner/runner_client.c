@@ -86,6 +86,15 @@ static const struct value *engine_grant(struct arena *a, const struct runner_eng
                      value_string(a, e->token), NULL);
 }
 
+/* What the code may know of it: a client of the SDK shows its address. */
+static const struct value *engine_facts(struct arena *a, const struct config *c,
+                                        const struct runner_engine *e) {
+    if (!e)
+        return NULL;
+    return value_obj(a, "uri", value_string(a, c->base_uri), "customer",
+                     e->customer ? value_string(a, e->customer) : NULL, NULL);
+}
+
 static int64_t left_ms(const struct external_session *s) {
     int64_t left;
 
@@ -112,7 +121,7 @@ static const struct value *job(struct external_session *s,
         "grant",
         value_obj(a, "external", external_grant(s, code), "engine",
                   engine_grant(a, engine), NULL),
-        NULL);
+        "engine", engine_facts(a, c, engine), NULL);
 }
 
 /* ---- Asking the runner ---- */

@@ -11,6 +11,7 @@ struct external_session;
 /* This server's own API, for code that calls it as its customer. */
 struct runner_engine {
     const char *base_uri, *token;
+    const char *customer; /* its id; or NULL */
 };
 
 struct status;

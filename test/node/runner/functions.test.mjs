@@ -133,6 +133,6 @@ test('engineApiClient and membrane call this server as the customer, and nothing
         const { body } = await act(`export default async ({ membrane }) => membrane.get(${JSON.stringify(path)}).then(() => "reached", (e) => e.type)`);
         assert.notEqual(body.output, 'reached', path);
     }
-    const denied = await act('export default async ({ membrane }) => membrane.get("/customers").then(() => "reached", (e) => e.key)');
+    const denied = await act('export default async ({ membrane }) => membrane.get("/customers").then(() => "reached", (e) => e.data.key)');
     assert.equal(denied.body.output, 'access_denied');
 });

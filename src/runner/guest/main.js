@@ -1,0 +1,108 @@
+// ---- the world that code sees, and the job ----
+
+const KEPT_BUILTINS = ['buffer', 'console', 'crypto', 'performance'];
+const REMOVED = ['require', 'module', 'exports', '__filename', '__dirname', 'gc', 'EventSource', 'WebSocket', 'Storage', 'localStorage', 'sessionStorage', 'navigator'];
+
+function prepareGlobals() {
+    const keep = globalThis.crypto;
+    for (const name of [...nodeModule.builtinModules, ...REMOVED]) if (!KEPT_BUILTINS.includes(name)) delete globalThis[name];
+    if (globalThis.crypto !== keep || !globalThis.crypto?.subtle)
+        Object.defineProperty(globalThis, 'crypto', { value: require('crypto').webcrypto, configurable: true, enumerable: true, writable: true });
+    globalThis.console = makeConsole();
+    globalThis.fetch = fetchByHost;
+    const { nextTick, hrtime, uptime, version, versions, memoryUsage, arch } = process;
+    const nothing = () => {};
+    Object.defineProperty(globalThis, 'process', {
+        value: { env: {}, argv: [], platform: 'linux', arch, version, versions: { ...versions }, pid: 1, nextTick, hrtime, uptime, memoryUsage, cwd: () => '/', on: nothing, once: nothing, off: nothing, emitWarning: nothing },
+        configurable: true, writable: true, enumerable: false,
+    });
+}
+
+// Names of old connectors for the same things.
+function addAliases(args) {
+    const alias = (name, of) => {
+        if (!(name in args) && of in args) args[name] = args[of];
+    };
+    alias('body', 'data');
+    alias('connectorWebhookUri', 'webhookUri');
+    alias('subscriptionState', 'state');
+    alias('apiClient', 'externalApiClient');
+}
+
+async function run(job) {
+    for (const [name, source] of Object.entries(job.modules ?? {})) files.set(path.posix.normalize(name), source);
+    let name = MAIN;
+    let source = job.code;
+    if (typeof source !== 'string') {
+        name = path.posix.normalize(String(job.main ?? ''));
+        if (!files.has(name)) throw failure(`There is no module '${job.main}'`, 'module_not_found');
+        source = files.get(name);
+    }
+    const args = job.arguments ?? {};
+    if (job.clients?.includes('external')) args.externalApiClient = apiClient('external');
+    if (job.clients?.includes('internal')) args.internalApiClient = apiClient('internal');
+    if (job.clients?.includes('engine')) args.engineApiClient = args.membrane = engineClient(job.engine ?? { uri: 'https://api.invalid' });
+    addAliases(args);
+    return pick(await load(source, name), job.entry)(args);
+}
+
+function done(result, limit) {
+    let text;
+    try {
+        text = toJson(result);
+    } catch (e) {
+        throw failure(`The result can not be written as JSON: ${e?.message}`, 'result_not_json');
+    }
+    text ??= 'null';
+    if (Buffer.byteLength(text) > limit)
+        throw failure(`The result is larger than the limit of ${limit} bytes`, 'output_limit');
+    finish(`{"t":"done","result":${text}}`);
+}
+
+// ---- start ----
+
+/*
+ * Everything that jobs share. In a zygote this is before the fork, so nothing in here may
+ * open a handle, set a timer, use libuv's threads, or draw a random number: Math.random,
+ * crypto.randomUUID and randomInt (which the boundary of a form asks) keep what they drew.
+ */
+function warm(all) {
+    const { random } = Math;
+    Math.random = () => 0.5;
+    vm.compileFunction('return 1', ['module'], { filename: 'warm.js' })();
+    asModule('export default 1', 'warm.js');
+    toJson({ a: util.format('%s', 1) });
+    for (const name of ['net', 'url', 'crypto', 'stream', 'buffer']) require(name);
+    if (all) warmAll();
+    Math.random = random;
+}
+
+function warmAll() {
+    require('http');
+    new URL('https://a.example/?b=c#d');
+    new Response(new Request('https://a.example/', { method: 'POST', body: 'x', headers: { a: 'b' } }).body, { status: 200 });
+    makeConsole();
+    if (nodeModule.stripTypeScriptTypes) {
+        stripTypes('type A = 1; export default (a: A) => a', 'warm.js');
+        stripTypes('enum E { A } export default E', 'warm.js');
+        sourceMaps.clear();
+    }
+    for (const name of Object.keys(LIBRARIES)) if (name === 'axios' || name === '@membranehq/sdk') library(name);
+}
+
+// In a process of a zygote: numbers of its own.
+function reseed() {
+    require('v8').setFlagsFromString(`--random-seed=${require('crypto').randomBytes(4).readUInt32LE(0) & 0x7fffffff}`);
+}
+
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+process.on('beforeExit', () => fail(failure('The code waits for something that will never happen: its promise can not settle', 'never_settles')));
+process.on('exit', () => fail(failure('The process of the code ended', 'exited')));
+warm(false);
+const layers = native.lock(Number(process.argv[1]), Number(process.argv[2]));
+prepareGlobals();
+send({ t: 'ready', layers, node: process.version });
+const job = fromJson(native.receive().toString('utf8'));
+native.limit(job.limits.memoryBytes / 2 ** 20, job.limits.cpuSeconds);
+run(job).then((result) => done(result, job.limits.outputBytes)).catch(fail);
