@@ -43,7 +43,7 @@ static int reader_take(struct sqlite_store *s, struct store_sqlite_conn **ret,
     else
         s->readers++;
     pthread_mutex_unlock(&s->mu);
-    if (!c && store_sqlite_conn_open(s->path, false, &c, st) < 0) {
+    if (!c && store_sqlite_conn_open(s->path, SQLITE_CONN_READER, &c, st) < 0) {
         pthread_mutex_lock(&s->mu);
         s->readers--;
         pthread_cond_signal(&s->returned);
@@ -832,16 +832,6 @@ static const struct store_ops sqlite_ops = {
     .close = sqlite_close,
 };
 
-/* The new file's name must outlive a power loss, too. */
-static void sync_directory(struct arena *a, const char *path) {
-    int fd = open(dirname(arena_strdup(a, path)), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-}
-
 static struct sqlite_store *store_alloc(const char *path) {
     struct sqlite_store *s = calloc(1, sizeof(*s));
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -864,20 +854,33 @@ static struct sqlite_store *store_alloc(const char *path) {
     return s;
 }
 
+/* The file in the form that this binary knows, made where it is missing. */
+static int open_writer(struct sqlite_store *s, struct store_sqlite_conn **ret_conn,
+                       struct status *st) {
+    struct store_sqlite_conn *w = NULL;
+    int lock, rc = -1;
+
+    if (store_sqlite_lock(s->path, s->arena, &lock, st) < 0)
+        return -1;
+    if (store_sqlite_create(s, st) == 0 &&
+        store_sqlite_conn_open(s->path, SQLITE_CONN_WRITER, &w, st) == 0)
+        rc = store_sqlite_schema_migrate(s, w, st);
+    store_sqlite_unlock(lock);
+    if (rc < 0)
+        store_sqlite_conn_close(&w);
+    else
+        *ret_conn = w;
+    return rc;
+}
+
 int store_open_sqlite(const char *path, struct store **ret_store, struct status *st) {
     struct sqlite_store *s = store_alloc(path);
     struct store_sqlite_conn *w;
 
-    if (store_sqlite_conn_open(s->path, true, &w, st) < 0) {
+    if (open_writer(s, &w, st) < 0) {
         store_free(s);
         return -1;
     }
-    if (store_sqlite_schema_migrate(s, w, st) < 0) {
-        store_sqlite_conn_close(&w);
-        store_free(s);
-        return -1;
-    }
-    sync_directory(s->arena, s->path);
     store_sqlite_writer_start(&s->writer, w);
     *ret_store = &s->base;
     return 0;

@@ -71,28 +71,25 @@ static int note_wal_size(void *ctx, sqlite3 *db, const char *name, int pages) {
     return SQLITE_OK;
 }
 
-/* The file is made here, because SQLite would let everyone read it. */
-static void create_private(const char *path) {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd >= 0)
-        close(fd);
-}
-
-static int configure(struct store_sqlite_conn *c, bool create, struct status *st) {
+static int configure(struct store_sqlite_conn *c, enum store_sqlite_use use,
+                     struct status *st) {
     int64_t wal = 0;
 
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_handler(c->db, wait_busy, NULL);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    if (create &&
+    if (use == SQLITE_CONN_WRITER &&
         (store_sqlite_conn_number(
              c, "SELECT 'wal' = journal_mode FROM pragma_journal_mode", &wal, st) < 0 ||
          (!wal && store_sqlite_conn_exec(c, "PRAGMA journal_mode=WAL", st) < 0)))
         return -1;
     if (store_sqlite_conn_exec(c,
-                               "PRAGMA synchronous=FULL;"
+                               use == SQLITE_CONN_BUILDER
+                                   ? "PRAGMA synchronous=OFF;PRAGMA journal_mode=MEMORY"
+                                   : "PRAGMA synchronous=FULL",
+                               st) < 0 ||
+        store_sqlite_conn_exec(c,
                                "PRAGMA wal_autocheckpoint=0;"
                                "PRAGMA journal_size_limit=67108864;"
                                "PRAGMA temp_store=MEMORY;"
@@ -106,7 +103,7 @@ static int configure(struct store_sqlite_conn *c, bool create, struct status *st
     return 0;
 }
 
-int store_sqlite_conn_open(const char *path, bool create,
+int store_sqlite_conn_open(const char *path, enum store_sqlite_use use,
                            struct store_sqlite_conn **ret_conn, struct status *st) {
     struct store_sqlite_conn *c = calloc(1, sizeof(*c));
     int rc;
@@ -116,11 +113,9 @@ int store_sqlite_conn_open(const char *path, bool create,
     c->scratch = arena_new(0);
     c->match_scratch = arena_new(0);
     c->path = path;
-    if (create)
-        create_private(path);
     rc = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if ((rc != SQLITE_OK && store_sqlite_conn_fail(c, rc, st) < 0) ||
-        configure(c, create, st) < 0) {
+        configure(c, use, st) < 0) {
         store_sqlite_conn_close(&c);
         return -1;
     }

@@ -88,7 +88,14 @@ struct sqlite_store {
 
 /* ---- Connections (store_sqlite_conn.c) ---- */
 
-int store_sqlite_conn_open(const char *path, bool create,
+enum store_sqlite_use {
+    SQLITE_CONN_READER,
+    SQLITE_CONN_WRITER,  /* switches the file to a write-ahead log where it has none */
+    SQLITE_CONN_BUILDER, /* of a file that nobody else knows yet: nothing is synced */
+};
+
+/* The file must be there. */
+int store_sqlite_conn_open(const char *path, enum store_sqlite_use use,
                            struct store_sqlite_conn **ret_conn, struct status *st);
 void store_sqlite_conn_close(struct store_sqlite_conn **c);
 /* The failure of the last call on this connection as a status. Returns -1. */
@@ -122,6 +129,14 @@ const char *store_sqlite_table_expr(const struct store_sqlite_table *t, struct a
 /* Brings the file to the form this binary knows; refuses a newer one. */
 int store_sqlite_schema_migrate(struct sqlite_store *s, struct store_sqlite_conn *c,
                                 struct status *st);
+
+/* ---- Creation (store_sqlite_create.c) ---- */
+
+/* Waits for its turn to open or make the file; ret_fd is for store_sqlite_unlock(). */
+int store_sqlite_lock(const char *path, struct arena *a, int *ret_fd, struct status *st);
+void store_sqlite_unlock(int fd);
+/* Makes the file, durable and complete, where it is missing. Under the lock. */
+int store_sqlite_create(struct sqlite_store *s, struct status *st);
 
 /* ---- Queries (store_sqlite_query.c) ---- */
 

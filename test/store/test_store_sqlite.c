@@ -309,6 +309,85 @@ static int share(int number) {
     return rc == 1 ? 0 : 1;
 }
 
+enum { TOGETHER = 24, FRESH_FILES = 8 };
+
+/* Opens, writes, reads and closes, once the pipe says so; exits with 0. */
+static void open_when_told(int number, int told) {
+    const struct value *doc;
+    struct store *s;
+    char nothing;
+
+    if (read(told, &nothing, 1) != 0)
+        _exit(2);
+    s = open_again();
+    if (!s)
+        _exit(3);
+    doc = value_obj(arena, "id", value_stringf(arena, "%d", number), NULL);
+    if (store_insert(s, C_LEASES, doc, &st) != 0 ||
+        store_get(s, arena, C_LEASES, arena_printf(arena, "%d", number), &doc, &st) !=
+            0) {
+        print_error("write: %s\n", st.message);
+        _exit(4);
+    }
+    store_close(&s);
+    _exit(0);
+}
+
+/* They all wait for the end of one pipe, so that none is done before the last starts. */
+static void open_together(void) {
+    pid_t child[TOGETHER];
+    int told[2], status, good = 0;
+
+    assert_int_equal(pipe(told), 0);
+    for (int i = 0; i < TOGETHER; i++)
+        if ((child[i] = fork()) == 0) {
+            close(told[1]);
+            open_when_told(i, told[0]);
+        }
+    close(told[0]);
+    close(told[1]);
+    for (int i = 0; i < TOGETHER; i++) {
+        assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+        good += status == 0;
+    }
+    assert_int_equal(good, TOGETHER);
+}
+
+static void many_processes_open_a_new_file_at_once(void **state) {
+    (void)state;
+    for (int i = 0; i < FRESH_FILES; i++) {
+        struct store *s;
+        uint64_t n;
+
+        snprintf(path, sizeof(path), "%s/fresh%d.db", dir, i);
+        open_together();
+        s = open_again();
+        assert_int_equal(store_count(s, C_LEASES, NULL, &n, &st), 0);
+        assert_int_equal(n, TOGETHER);
+        store_close(&s);
+        assert_int_equal(access(arena_printf(arena, "%s.new", path), F_OK), -1);
+    }
+}
+
+static void what_a_killed_creation_left_is_removed(void **state) {
+    const char *left = arena_printf(arena, "%s.new", path);
+    struct store *s;
+    FILE *f = fopen(left, "w");
+
+    (void)state;
+    fputs("half a database", f);
+    fclose(f);
+    f = fopen(arena_printf(arena, "%s-journal", left), "w");
+    fputs("of another life", f);
+    fclose(f);
+    s = open_again();
+    assert_non_null(s);
+    put(s, C_ACTIONS, "a", "k");
+    store_close(&s);
+    assert_int_equal(access(left, F_OK), -1);
+    assert_int_equal(access(arena_printf(arena, "%s-journal", left), F_OK), -1);
+}
+
 static void two_processes_share_one_file(void **state) {
     struct store *s = open_again();
     uint64_t once;
@@ -351,6 +430,8 @@ int main(void) {
         TEST(changed_rules_rebuild_the_table),
         TEST(a_full_disk_fails_writes_and_passes),
         TEST(two_processes_share_one_file),
+        TEST(many_processes_open_a_new_file_at_once),
+        TEST(what_a_killed_creation_left_is_removed),
     };
     int failed = cmocka_run_group_tests_name("file", tests, NULL, NULL);
 
