@@ -536,8 +536,9 @@ int action_run_step(const struct deps *deps, struct arena *a,
     *ret_logs = &value_empty_array;
     *ret_output = &value_undefined;
     r.view = model_view_new(deps, a, r.caller, r.caller->workspace_id);
-    r.action =
-        value_obj(a, "type", value_string(a, step->type), "config", r.config, NULL);
+    r.action = value_obj(
+        a, "type", value_string(a, step->type), "config", r.config, "instanceKey",
+        step->instance_key ? value_string(a, step->instance_key) : NULL, NULL);
     type = type_of(r.action, st);
     if (!type)
         return -1;

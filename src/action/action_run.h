@@ -49,6 +49,7 @@ struct action_step {
     const struct value *user;       /* customer document, or NULL */
     const struct value *config, *input;
     const struct value *variables; /* what formulas in config see */
+    const char *instance_key;      /* of data sources and mappings; or NULL */
     int64_t deadline_ms;           /* monotonic */
 };
 

@@ -2,8 +2,8 @@
  * data_link.c - links between records, in the table of one connection.
  *
  * "both" is stored as an import and an export link, so that a look-up in either direction
- * reads one index. The id of a link follows from its content: writing it again changes
- * nothing.
+ * reads one index. A record has one link per direction: the id of a link follows from the
+ * record that it is looked up by, so that writing it again overwrites.
  */
 #include "data.h"
 
@@ -25,7 +25,7 @@
 /* Longest record id. */
 #define MAX_ID_BYTES 2048
 
-static bool is_direction(const char *s) {
+bool data_link_is_direction(const char *s) {
     return strcmp(s, "import") == 0 || strcmp(s, "export") == 0 || strcmp(s, "both") == 0;
 }
 
@@ -35,16 +35,36 @@ static bool covers(const char *wanted, const char *direction) {
 
 static const char *const directions[] = {"import", "export"};
 
+/* by_id: the external id of an import link, the application's of an export link. */
 static const char *link_id(struct arena *a, const char *table, const char *direction,
-                           const char *external_id, const char *app_id) {
+                           const char *by_id) {
     const struct value *parts =
-        value_obj(a, "t", value_string(a, table), "d", value_string(a, direction), "e",
-                  value_string(a, external_id), "a", value_string(a, app_id), NULL);
+        value_obj(a, "t", value_string(a, table), "d", value_string(a, direction), "by",
+                  value_string(a, by_id), NULL);
     char *hex = arena_strdup(
         a, crypto_sha256_hex(a, value_encode_arena(a, parts, VALUE_ENCODE_COMPACT).data));
 
     hex[24] = '\0';
     return hex;
+}
+
+static bool is_import(const char *direction) {
+    return strcmp(direction, directions[0]) == 0;
+}
+
+/* Two that link the same record at once: the later one stays. */
+static int put_link(const struct deps *deps, const struct value *doc, struct status *st) {
+    for (;;) {
+        int rc = store_replace(deps->store, C_DATA_LINKS, doc, NULL, st);
+
+        if (rc != 1)
+            return rc;
+        if (store_insert(deps->store, C_DATA_LINKS, doc, st) == 0)
+            return 0;
+        if (!st->key || strcmp(st->key, "already_exists") != 0)
+            return -1;
+        st_clear(st);
+    }
 }
 
 int data_link_create(const struct deps *deps, struct arena *a, const struct value *table,
@@ -54,21 +74,19 @@ int data_link_create(const struct deps *deps, struct arena *a, const struct valu
     const struct value *first = NULL;
 
     for (size_t i = 0; i < 2; i++) {
+        const char *by = is_import(directions[i]) ? external_id : app_id;
         const struct value *doc;
+
         if (!covers(direction, directions[i]))
             continue;
         doc = value_obj(
-            a, "id", value_string(a, link_id(a, id, directions[i], external_id, app_id)),
-            "workspaceId", value_get(table, "workspaceId"), "userId",
-            value_find(table, "userId", 6), "dataLinkTableInstanceId",
-            value_string(a, id), "externalRecordId", value_string(a, external_id),
-            "appRecordId", value_string(a, app_id), "direction",
-            value_string(a, directions[i]), NULL);
-        if (store_insert(deps->store, C_DATA_LINKS, doc, st) < 0) {
-            if (!st->key || strcmp(st->key, "already_exists") != 0)
-                return -1;
-            st_clear(st);
-        }
+            a, "id", value_string(a, link_id(a, id, directions[i], by)), "workspaceId",
+            value_get(table, "workspaceId"), "userId", value_find(table, "userId", 6),
+            "dataLinkTableInstanceId", value_string(a, id), "externalRecordId",
+            value_string(a, external_id), "appRecordId", value_string(a, app_id),
+            "direction", value_string(a, directions[i]), NULL);
+        if (put_link(deps, doc, st) < 0)
+            return -1;
         if (!first)
             first = doc;
     }
@@ -76,16 +94,50 @@ int data_link_create(const struct deps *deps, struct arena *a, const struct valu
     return 0;
 }
 
+/* The link of a direction that joins what is given; 1 when there is none. */
+static int get_link(const struct deps *deps, struct arena *a, const char *table,
+                    const char *external_id, const char *app_id, const char *direction,
+                    const struct value **ret_link, struct status *st) {
+    const char *by = is_import(direction) ? external_id : app_id;
+    int rc;
+
+    if (!by)
+        return 1;
+    rc = store_get(deps->store, a, C_DATA_LINKS, link_id(a, table, direction, by),
+                   ret_link, st);
+    if (rc != 0)
+        return rc;
+    return (external_id &&
+            !value_equals_text(value_get(*ret_link, "externalRecordId"), external_id)) ||
+           (app_id && !value_equals_text(value_get(*ret_link, "appRecordId"), app_id));
+}
+
+int data_link_find(const struct deps *deps, struct arena *a, const struct value *table,
+                   const char *external_id, const char *app_id, const char *direction,
+                   const struct value **ret_link, struct status *st) {
+    int rc = 1;
+
+    for (size_t i = 0; i < 2 && rc == 1; i++)
+        if (covers(direction ? direction : "both", directions[i]))
+            rc = get_link(deps, a, value_get_string(table, "id", ""), external_id, app_id,
+                          directions[i], ret_link, st);
+    return rc;
+}
+
 int data_link_delete(const struct deps *deps, struct arena *a, const struct value *table,
                      const char *external_id, const char *app_id, const char *direction,
                      struct status *st) {
     const char *id = value_get_string(table, "id", "");
+    const struct store_filter *of_pair =
+        store_and(a, store_eq_text(a, "externalRecordId", external_id),
+                  store_eq_text(a, "appRecordId", app_id), NULL);
 
     for (size_t i = 0; i < 2; i++)
         if (covers(direction ? direction : "both", directions[i]) &&
             store_delete(deps->store, C_DATA_LINKS,
-                         link_id(a, id, directions[i], external_id, app_id), NULL,
-                         st) < 0)
+                         link_id(a, id, directions[i],
+                                 is_import(directions[i]) ? external_id : app_id),
+                         of_pair, st) < 0)
             return -1;
     return 0;
 }
@@ -118,7 +170,7 @@ static int read_pair(struct request *rq, struct pair *p, struct status *st) {
         read_text(body, "appRecordId", &p->app_id, st) < 0)
         return -1;
     p->direction = value_get_string(body, "direction", NULL);
-    if (p->direction && !is_direction(p->direction))
+    if (p->direction && !data_link_is_direction(p->direction))
         return st_fail_data(
             st, ST_BAD_REQUEST, NULL,
             value_obj(st->arena, "path", value_string(st->arena, "direction"), NULL),
@@ -138,7 +190,7 @@ static int find_table(struct request *rq, bool make, const struct value **ret_ta
     return model_resolve(model_view_of(rq), EL_DATA_LINK_TABLE, &s, ret_table, st);
 }
 
-static const struct value *served(struct arena *a, const struct value *link) {
+const struct value *data_link_shown(struct arena *a, const struct value *link) {
     static const char *const hidden[] = {"workspaceId", "userId", NULL};
 
     return value_omit(a, link, hidden);
@@ -170,7 +222,7 @@ static int reply_links(struct request *rq, struct reply *rp,
         return -1;
     array_begin(&items, a, found.items->len);
     for (VALUE_EACH_ITEM(link, found.items))
-        array_push(&items, served(a, link));
+        array_push(&items, data_link_shown(a, link));
     return http_page_reply(rp, array_end(&items), found.cursor);
 }
 
@@ -193,7 +245,7 @@ static int create_link(struct request *rq, struct reply *rp, struct status *st) 
         data_link_create(rq->deps, rq->arena, table, p.external_id, p.app_id,
                          p.direction ? p.direction : "both", &link, st) < 0)
         return -1;
-    link = served(rq->arena, link);
+    link = data_link_shown(rq->arena, link);
     if (!p.direction || strcmp(p.direction, "both") == 0)
         link = value_with(rq->arena, link, "direction", value_string(rq->arena, "both"));
     return reply_json(rp, 201, link);

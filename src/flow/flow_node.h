@@ -54,6 +54,12 @@ int flow_node_build(struct flow_node_call *c, const struct value *v,
                     const struct value **ret, struct status *st);
 /* Does what an action of the type does, and emits its output. */
 int flow_node_step(struct flow_node_call *c, const char *action_type, struct status *st);
+/* The same with a config of one's own, for what needs several steps or another output. */
+int flow_node_run_step(struct flow_node_call *c, const char *action_type,
+                       const struct value *config, const struct value **ret_output,
+                       struct status *st);
+/* Of the flow whose node runs; or NULL. */
+const char *flow_node_instance_key(const struct flow_node_call *c);
 /*
  * Does data pass a filter (of a link, of a filter node)? Absent: yes. An array is the
  * list of conditions, anything else a formula: null and undefined count as true.
