@@ -13,6 +13,7 @@ struct http_client;
 struct journal;
 struct metrics;
 struct model_cache;
+struct queue;
 struct rand;
 struct runner;
 struct store;
@@ -37,6 +38,7 @@ struct deps {
     struct runner *runner;              /* in the service code-runner only */
     struct connection_locks *connection_locks;   /* one credential refresh at a time */
     struct connection_events *connection_events; /* results of connecting, for streams */
+    struct queue *queue;                         /* tasks for the workers */
     struct model_cache *model_cache;             /* encoded answers of reads; or NULL */
     struct flow_runner *flow_runner; /* executes runs in this process; or NULL */
 };

@@ -13,6 +13,7 @@
 #include "http/http_server.h"
 #include "integration/integration.h"
 #include "model/model_routes.h"
+#include "queue/queue.h"
 #include "service_priv.h"
 #include "workspace/workspace_transfer.h"
 
@@ -32,5 +33,6 @@ void service_api_routes(struct arena *a, struct http_router *r) {
     collection_routes(r);
     event_routes(r);
     file_routes(r);
+    queue_routes(r);
     service_openapi_routes(a, r);
 }

@@ -195,7 +195,7 @@ static void drain_wait(struct service *s, int64_t timeout_ms) {
 }
 
 static unsigned in_flight(const struct service *s) {
-    unsigned n = 0;
+    unsigned n = service_tasks_busy(s);
 
     for (size_t i = 0; i < s->listeners_len; i++)
         n += http_server_in_flight(s->listeners[i].server);
@@ -210,6 +210,7 @@ static void drain(struct service *s) {
     atomic_store(&s->is_draining, true);
     for (size_t i = 0; i < s->listeners_len; i++)
         http_server_drain(s->listeners[i].server);
+    service_stop_tasks(s);
     if (s->deps.connection_events)
         connection_events_close(s->deps.connection_events);
     drain_wait(s, c->shutdown_drain_delay_seconds * 1000);
@@ -218,7 +219,7 @@ static void drain(struct service *s) {
     end = clock_monotonic_ms(s->deps.clock) + grace;
     while (in_flight(s) && clock_monotonic_ms(s->deps.clock) < end)
         drain_wait(s, 10);
-    if (in_flight(s)) {
+    if (!service_end_tasks(s) || in_flight(s)) {
         /* Their handlers still use what would be closed: leave that to the kernel. */
         log_warn(&s->log, "requests cut off", "inFlight=%u", in_flight(s));
         _exit(0);
@@ -247,6 +248,7 @@ static int serve(struct service *s, struct status *st) {
     for (size_t i = 0; i < s->listeners_len; i++)
         if (start_listener(&s->listeners[i], st) < 0)
             return EX_TEMPFAIL;
+    service_start_tasks(s);
     report_ready(s, line);
     sig = wait_for_signal(s, -1);
     log_info(&s->log, "stopping", "signal=%d", sig);

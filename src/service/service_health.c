@@ -15,6 +15,7 @@
 #include "crypto/crypto_hash.h"
 #include "http/http.h"
 #include "http/http_server.h"
+#include "queue/queue.h"
 #include "service_priv.h"
 #include "store/store.h"
 #include "value/value.h"
@@ -125,6 +126,8 @@ static int metrics_page(struct request *rq, struct reply *rp, struct status *st)
     if (!may_read_metrics(rq))
         return st_fail(st, ST_BAD_REQUEST, "not_authenticated",
                        "Metrics need the bearer token of METRICS_TOKEN.");
+    if (rq->deps->queue)
+        queue_metrics_refresh(rq->deps->queue);
     metrics_format(rq->deps->metrics, &b);
     reply_bytes(rp, 200, "text/plain; version=0.0.4; charset=utf-8",
                 buf_to_arena(&b, rq->arena));
@@ -145,9 +148,6 @@ void service_register_metrics(struct service *s) {
     metric_set(metrics_register(m, METRIC_GAUGE, "build_info",
                                 "Always 1; the labels tell the build.", build_labels),
                (const char *[]){MEMBRANE_VERSION}, 1);
-    if (s->deps.config->services & SERVICE_QUEUED_WORKER)
-        metrics_register(m, METRIC_GAUGE, "queued_tasks_worker_busy",
-                         "1 while this worker runs a task.", NULL);
 }
 
 void service_finished(void *ctx, const struct request *rq, int status,

@@ -25,6 +25,7 @@
 #include "http/http_client.h"
 #include "journal/journal.h"
 #include "model/model_cache.h"
+#include "queue/queue.h"
 #include "service_priv.h"
 #include "runner/runner.h"
 #include "store/store.h"
@@ -154,11 +155,13 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
             *ret_exit = EX_CONFIG;
         return -1;
     }
+    service_open_queue(s);
     return c->services & SERVICE_API ? open_flow_runner(s, st) : 0;
 }
 
 void service_close(struct service *s) {
     flow_runner_free(&s->deps.flow_runner);
+    queue_close(&s->deps.queue);
     if (s->deps.runner)
         runner_close(&s->deps.runner);
     if (s->deps.auth)

@@ -18,6 +18,8 @@ struct arena;
 struct http_router;
 struct http_server;
 struct metric;
+struct orchestrator;
+struct queue_workers;
 struct status;
 
 #define SERVICE_MAX_LISTENERS 4
@@ -43,6 +45,8 @@ struct service {
     size_t listeners_len;
     atomic_bool is_ready, is_draining;
     struct metric *requests, *durations;
+    struct queue_workers *workers;     /* of worker roles; or NULL */
+    struct orchestrator *orchestrator; /* of the orchestrator's role; or NULL */
     sigset_t signals; /* blocked in all threads; waited for in the first */
 };
 
@@ -67,6 +71,15 @@ void service_register_metrics(struct service *s);
 struct request;
 void service_finished(void *listener, const struct request *rq, int status,
                       int64_t duration_us, size_t bytes_out);
+
+/* service_tasks.c: workers and orchestrator. */
+void service_open_queue(struct service *s);
+void service_start_tasks(struct service *s);
+/* Nothing new begins; what runs is told to end, the leader resigns. */
+void service_stop_tasks(struct service *s);
+unsigned service_tasks_busy(const struct service *s);
+/* False: handlers still run, their tasks went back, nothing they use may be closed. */
+bool service_end_tasks(struct service *s);
 
 /* service_web.c: the pages of UI and console. */
 void service_web_routes(struct service_listener *l);

@@ -1,0 +1,213 @@
+/*
+ * Worker processes on one SQLite file are killed at random while 200 tasks run: each task
+ * ends as its kind promises, none is lost, none stays stuck.
+ *
+ * Every run of a task leaves a file "<task>-<number>-<pid>", made before and renamed
+ * after its work.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../cmocka_all.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "config/config.h"
+#include "deps/deps.h"
+#include "queue/queue.h"
+#include "store/store.h"
+#include "value/value.h"
+
+enum { TASKS = 200, WORKERS = 3, KILLS = 25, LEASE_MS = 1000 };
+
+static char dir[] = "/tmp/queue-crash-XXXXXX";
+
+static void leave(const char *name, const struct queue_run *r, const char *what) {
+    char path[512];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s.%s.%d", dir, name, what, (int)getpid());
+    fd = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    (void)r;
+}
+
+static enum queue_result work(struct queue_run *r, struct status *st) {
+    const char *name = value_get_string(r->payload, "name", "?");
+
+    (void)st;
+    leave(name, r, "begun");
+    usleep(20000);
+    leave(name, r, "ended");
+    return QUEUE_DONE;
+}
+
+static const struct queue_kind kinds[] = {
+    {.name = "repeat",
+     .queue = QUEUE_QUEUED,
+     .run = work,
+     .max_crashes = 1000,
+     .parallel_limit = LIMIT_COUNT,
+     .connection_limit = LIMIT_COUNT},
+    {.name = "once",
+     .queue = QUEUE_QUEUED,
+     .run = work,
+     .max_crashes = 1,
+     .parallel_limit = LIMIT_COUNT,
+     .connection_limit = LIMIT_COUNT},
+};
+
+static struct config config = {.max_queued_tasks_process_time_seconds = 60,
+                               .max_queued_tasks_memory_mb = 64};
+
+static struct queue *open_queue(struct deps *deps) {
+    struct arena *a = arena_new(0);
+    char path[512];
+    struct status st;
+
+    st_init(&st, a);
+    snprintf(path, sizeof(path), "%s/store.db", dir);
+    *deps =
+        (struct deps){.config = &config, .clock = clock_system(), .rand = rand_system()};
+    if (store_open_sqlite(path, &deps->store, &st) < 0)
+        fail_msg("%s", st.message);
+    arena_free(&a);
+    return queue_open(&(struct queue_options){.deps = deps,
+                                              .kinds = kinds,
+                                              .kinds_len = 2,
+                                              .lease_ms = LEASE_MS,
+                                              .shared = true});
+}
+
+static pid_t start_worker(void) {
+    pid_t pid = fork();
+    struct deps deps;
+
+    if (pid != 0)
+        return pid;
+    queue_workers_start(
+        open_queue(&deps),
+        &(struct queue_workers_options){.queues = 1 << QUEUE_QUEUED, .threads = 2});
+    for (;;)
+        pause();
+}
+
+static int count_files(const char *name, const char *what) {
+    char prefix[128];
+    struct dirent *e;
+    DIR *d = opendir(dir);
+    int n = 0;
+
+    snprintf(prefix, sizeof(prefix), "%s.%s.", name, what);
+    while ((e = readdir(d)))
+        n += strncmp(e->d_name, prefix, strlen(prefix)) == 0;
+    closedir(d);
+    return n;
+}
+
+static uint64_t count_tasks(struct deps *deps, struct arena *a, const char *state) {
+    struct status st;
+    uint64_t n;
+
+    st_init(&st, a);
+    assert_int_equal(
+        store_count(deps->store, C_TASKS, store_eq_text(a, "state", state), &n, &st), 0);
+    return n;
+}
+
+static void check_task(struct deps *deps, struct arena *a, int i) {
+    const char *name = arena_printf(a, "t%d", i);
+    int ended = count_files(name, "ended"), begun = count_files(name, "begun");
+
+    (void)deps;
+    assert_true(begun >= ended);
+    if (i % 2)
+        assert_true(ended >= 1); /* repeated until it is done */
+    else
+        assert_true(begun <= 1); /* at most once */
+}
+
+static void tasks_end_as_promised_while_workers_are_killed(void **state) {
+    struct arena *a = arena_new(0);
+    pid_t pids[WORKERS];
+    struct queue *q;
+    struct deps deps;
+    struct status st;
+    uint64_t left = 1;
+    int not_ended = 0;
+
+    (void)state;
+    st_init(&st, a);
+    for (int i = 0; i < WORKERS; i++)
+        pids[i] = start_worker(); /* before any thread */
+    q = open_queue(&deps);
+    for (int i = 0; i < TASKS; i++)
+        assert_int_equal(queue_put(q,
+                                   &(struct queue_task){
+                                       .kind = i % 2 ? "repeat" : "once",
+                                       .workspace_id = "w",
+                                       .payload = value_obj(
+                                           a, "name", value_stringf(a, "t%d", i), NULL)},
+                                   &st),
+                         0);
+    srand(1);
+    for (int i = 0; i < KILLS; i++) {
+        int at = rand() % WORKERS;
+
+        usleep(20000 + (useconds_t)(rand() % 60000));
+        kill(pids[at], SIGKILL);
+        waitpid(pids[at], NULL, 0);
+        pids[at] = start_worker();
+    }
+    for (int i = 0; i < 600 && left; i++) {
+        left = count_tasks(&deps, a, "waiting") + count_tasks(&deps, a, "running");
+        usleep(50000);
+    }
+    assert_int_equal(left, 0);
+    for (int i = 0; i < TASKS; i++) {
+        check_task(&deps, a, i);
+        not_ended += !count_files(arena_printf(a, "t%d", i), "ended");
+    }
+    /* Who ended but was killed before saying so is dead too, with the error that says
+     * so. */
+    assert_true(count_tasks(&deps, a, "dead") >= (uint64_t)not_ended);
+    print_message("%d kills, %d tasks not run to their end, %d given up\n", KILLS,
+                  not_ended, (int)count_tasks(&deps, a, "dead"));
+    for (int i = 0; i < WORKERS; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, 0);
+    }
+    queue_close(&q);
+    store_close(&deps.store);
+    arena_free(&a);
+}
+
+static int setup(void **state) {
+    (void)state;
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    char command[600];
+
+    (void)state;
+    snprintf(command, sizeof(command), "rm -rf '%s'", dir);
+    return system(command);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(tasks_end_as_promised_while_workers_are_killed,
+                                        setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
