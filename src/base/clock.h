@@ -28,10 +28,11 @@ static inline int64_t clock_monotonic_ms(struct clock *c) {
     return c->monotonic_ms(c);
 }
 
-/* A clock that stands still until it is moved; caller's memory. */
+/* A clock that stands still until it is moved, also under running threads; caller's
+ * memory. */
 struct clock_fake {
     struct clock clock;
-    int64_t ms;
+    _Atomic int64_t ms;
 };
 void clock_fake_init(struct clock_fake *c, int64_t start_ms);
 void clock_fake_advance(struct clock_fake *c, int64_t ms);

@@ -2,12 +2,14 @@
  * Worker processes on one SQLite file are killed at random while 200 tasks run: each task
  * ends as its kind promises, none is lost, none stays stuck.
  *
- * Every run of a task leaves a file "<task>-<number>-<pid>", made before and renamed
- * after its work.
+ * Every run of a task leaves the files "<task>.begun.<pid>" before and
+ * "<task>.ended.<pid>" after its work. A worker is this program again, not a bare fork:
+ * the test's own process has threads. The store exists before the first worker starts.
  */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +29,8 @@
 
 enum { TASKS = 200, WORKERS = 3, KILLS = 25, LEASE_MS = 1000 };
 
-static char dir[] = "/tmp/queue-crash-XXXXXX";
+static char made_dir[] = "/tmp/queue-crash-XXXXXX";
+static const char *dir = made_dir, *program;
 
 static void leave(const char *name, const struct queue_run *r, const char *what) {
     char path[512];
@@ -68,18 +71,30 @@ static const struct queue_kind kinds[] = {
 static struct config config = {.max_queued_tasks_process_time_seconds = 60,
                                .max_queued_tasks_memory_mb = 64};
 
-static struct queue *open_queue(struct deps *deps) {
+/* Tries again while others hold it, as a service does. */
+static void open_store(struct deps *deps) {
     struct arena *a = arena_new(0);
     char path[512];
     struct status st;
 
-    st_init(&st, a);
     snprintf(path, sizeof(path), "%s/store.db", dir);
+    for (int i = 0; i < 600; i++) {
+        st_init(&st, a);
+        if (store_open_sqlite(path, &deps->store, &st) == 0)
+            break;
+        usleep(50000);
+    }
+    if (!deps->store) {
+        fprintf(stderr, "%s\n", st.message);
+        abort();
+    }
+    arena_free(&a);
+}
+
+static struct queue *open_queue(struct deps *deps) {
     *deps =
         (struct deps){.config = &config, .clock = clock_system(), .rand = rand_system()};
-    if (store_open_sqlite(path, &deps->store, &st) < 0)
-        fail_msg("%s", st.message);
-    arena_free(&a);
+    open_store(deps);
     return queue_open(&(struct queue_options){.deps = deps,
                                               .kinds = kinds,
                                               .kinds_len = 2,
@@ -88,11 +103,17 @@ static struct queue *open_queue(struct deps *deps) {
 }
 
 static pid_t start_worker(void) {
-    pid_t pid = fork();
+    extern char **environ;
+    char *const argv[] = {(char *)program, "worker", (char *)dir, NULL};
+    pid_t pid;
+
+    assert_int_equal(posix_spawn(&pid, program, NULL, NULL, argv, environ), 0);
+    return pid;
+}
+
+static void be_worker(void) {
     struct deps deps;
 
-    if (pid != 0)
-        return pid;
     queue_workers_start(
         open_queue(&deps),
         &(struct queue_workers_options){.queues = 1 << QUEUE_QUEUED, .threads = 2});
@@ -146,9 +167,9 @@ static void tasks_end_as_promised_while_workers_are_killed(void **state) {
 
     (void)state;
     st_init(&st, a);
-    for (int i = 0; i < WORKERS; i++)
-        pids[i] = start_worker(); /* before any thread */
     q = open_queue(&deps);
+    for (int i = 0; i < WORKERS; i++)
+        pids[i] = start_worker();
     for (int i = 0; i < TASKS; i++)
         assert_int_equal(queue_put(q,
                                    &(struct queue_task){
@@ -167,7 +188,7 @@ static void tasks_end_as_promised_while_workers_are_killed(void **state) {
         waitpid(pids[at], NULL, 0);
         pids[at] = start_worker();
     }
-    for (int i = 0; i < 600 && left; i++) {
+    for (int i = 0; i < 1800 && left; i++) {
         left = count_tasks(&deps, a, "waiting") + count_tasks(&deps, a, "running");
         usleep(50000);
     }
@@ -192,7 +213,7 @@ static void tasks_end_as_promised_while_workers_are_killed(void **state) {
 
 static int setup(void **state) {
     (void)state;
-    return mkdtemp(dir) ? 0 : -1;
+    return mkdtemp(made_dir) ? 0 : -1;
 }
 
 static int teardown(void **state) {
@@ -203,11 +224,16 @@ static int teardown(void **state) {
     return system(command);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(tasks_end_as_promised_while_workers_are_killed,
                                         setup, teardown),
     };
 
+    program = argv[0];
+    if (argc == 3 && strcmp(argv[1], "worker") == 0) {
+        dir = argv[2];
+        be_worker(); /* until it is killed */
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
