@@ -547,6 +547,7 @@ int action_run_step(const struct deps *deps, struct arena *a,
     if (open_session(&r, type, st) < 0)
         return -1;
     r.session.external.asynchronous = true;
+    r.session.external.cancel = step->cancel;
     rc = type->run(&r, ret_output, st);
     *ret_logs = external_session_logs(&r.session.external);
     return rc;

@@ -51,6 +51,7 @@ struct action_step {
     const struct value *variables; /* what formulas in config see */
     const char *instance_key;      /* of data sources and mappings; or NULL */
     int64_t deadline_ms;           /* monotonic */
+    const _Atomic int *cancel;     /* non-zero: give up; or NULL */
 };
 
 /*

@@ -307,15 +307,16 @@ static int on_javascript(struct external_session *x, const char *code,
                          struct status *st) {
     struct connection_session *s = (struct connection_session *)x;
     const char *customer = value_get_string(s->connection, "tenantId", s->customer_id);
-    struct runner_engine engine = {.base_uri = config_internal_uri(x->deps->config),
-                                   .customer = customer};
+    struct runner_owner owner = {.workspace = s->workspace, .customer_id = customer};
 
-    if (!customer || !runner_client_wants_engine(code))
-        return runner_client_javascript(x, NULL, code, args, ret_result, st);
-    if (auth_workspace_token(x->deps, x->arena, value_get_string(s->workspace, "id", ""),
-                             customer, ENGINE_TOKEN_S, &engine.token, st) < 0)
-        return -1;
-    return runner_client_javascript(x, &engine, code, args, ret_result, st);
+    if (customer && runner_client_wants_engine(code)) {
+        owner.engine_uri = config_internal_uri(x->deps->config);
+        if (auth_workspace_token(x->deps, x->arena,
+                                 value_get_string(s->workspace, "id", ""), customer,
+                                 ENGINE_TOKEN_S, &owner.engine_token, st) < 0)
+            return -1;
+    }
+    return runner_client_javascript(x, &owner, code, args, ret_result, st);
 }
 
 static const struct external_hooks hooks = {

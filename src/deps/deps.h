@@ -16,6 +16,7 @@ struct model_cache;
 struct queue;
 struct rand;
 struct runner;
+struct runner_slots;
 struct store;
 
 struct connector_cache;
@@ -36,6 +37,7 @@ struct deps {
     struct journal *journal;            /* run and API logs on their way to the store */
     struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
     struct runner *runner;              /* in the service code-runner only */
+    struct runner_slots *runner_slots;  /* jobs under way, by whose they are */
     struct connection_locks *connection_locks;   /* one credential refresh at a time */
     struct connection_events *connection_events; /* results of connecting, for streams */
     struct queue *queue;                         /* tasks for the workers */

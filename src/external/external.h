@@ -61,6 +61,7 @@ struct external_session {
     const struct value *connector_parameters;
     const struct formula_lookups *lookups; /* data links, schemas; or NULL */
     int64_t deadline_ms;                   /* on deps->clock's monotonic time; 0: none */
+    const _Atomic int *cancel;             /* non-zero: the run was stopped; or NULL */
     bool asynchronous; /* inside a flow or a pull: rate limits are waited for */
     /* Private. */
     const struct value *client; /* result of makeApiClient, made at first use */

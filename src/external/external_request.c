@@ -388,6 +388,7 @@ int external_send(struct external_session *s, const struct external_wire *w,
         .proxy_uri = w->proxy_uri,
         .timeout_ms = call_timeout(s),
         .max_redirects = 5,
+        .cancel = s->cancel,
     };
     struct http_answer answer;
     int64_t start = clock_monotonic_ms(s->deps->clock);

@@ -91,7 +91,8 @@ int flow_node_run_step(struct flow_node_call *c, const char *action_type,
                                      .input = c->input,
                                      .variables = c->variables,
                                      .instance_key = flow_node_instance_key(c),
-                                     .deadline_ms = c->deadline_ms};
+                                     .deadline_ms = c->deadline_ms,
+                                     .cancel = c->cancel};
     const struct value *logs;
     int rc = action_run_step(c->deps, c->arena, &step, ret_output, &logs, st);
 

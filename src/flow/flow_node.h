@@ -28,6 +28,7 @@ struct flow_node_call {
     const struct value *input;      /* of a trigger: what the run was started with */
     const struct value *variables;  /* what formulas see */
     int64_t deadline_ms;            /* monotonic */
+    const _Atomic int *cancel;      /* non-zero: the run was stopped; or NULL */
     struct array_builder outputs;
     const struct value *logs; /* array of log entries */
 };

@@ -550,6 +550,7 @@ static int execute_node(struct lane *l, const struct due *d, const struct value 
         .input = d->input,
         .variables = variables,
         .deadline_ms = x->deadline_ms,
+        .cancel = x->cancel,
         .logs = &value_empty_array,
     };
     int rc;

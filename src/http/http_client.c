@@ -36,6 +36,7 @@ enum {
     MAX_HEAD_LINES = 1000,
     STREAM_HIGH = 256 * 1024, /* held for a stream's reader; more pauses the peer */
     STREAM_LOW = 64 * 1024,
+    CANCEL_CHECK_MS = 50,
 };
 
 struct http_client {
@@ -795,6 +796,22 @@ static void take_answer(struct course *k, struct hop *h, struct http_answer *ans
                                    .url = k->url};
 }
 
+/* -1: the caller's flag came first; the transfer is over all the same. */
+static int wait_for_answer(struct course *k, struct hop *h, struct status *st) {
+    const _Atomic int *cancel = k->call.cancel;
+
+    if (!cancel)
+        http_transfer_wait(&h->t);
+    while (!http_transfer_is_done(&h->t)) {
+        if (atomic_load(cancel)) {
+            http_transfer_cancel(k->client->loop, &h->t);
+            return st_fail(st, ST_CONNECTION, "cancelled", "The call was cancelled");
+        }
+        http_transfer_wait_ms(&h->t, CANCEL_CHECK_MS);
+    }
+    return 0;
+}
+
 int http_client_call(struct http_client *c, struct arena *a, const struct http_call *call,
                      struct http_answer *ret_answer, struct status *st) {
     struct course k;
@@ -807,8 +824,7 @@ int http_client_call(struct http_client *c, struct arena *a, const struct http_c
     do {
         if (start_hop(&k, &h, st) < 0)
             return -1;
-        http_transfer_wait(&h->t);
-        rc = hop_result(&k, h, st);
+        rc = wait_for_answer(&k, h, st) < 0 ? -1 : hop_result(&k, h, st);
         again = rc == 0 && h->redirecting;
         if (again) {
             rc = follow(&k, h, st);

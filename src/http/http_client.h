@@ -46,6 +46,9 @@ struct http_call {
     int timeout_ms;          /* whole call; 0: 60 s */
     int connect_timeout_ms;  /* 0: 10 s */
     size_t max_answer_bytes; /* 0: 30 MB; more is a failure */
+    /* Ends the call within 100 ms of becoming non-zero, with key "cancelled"; or NULL.
+       Not for streams. */
+    const _Atomic int *cancel;
     int max_redirects;  /* 0: none are followed. To another origin only harmless headers
                            go along: no Authorization, Cookie or header of the caller's own
                            making */
@@ -73,8 +76,8 @@ struct http_answer {
 
 /*
  * 0 whenever an HTTP answer arrived, whatever its status. -1: `connection` error with key
- * "network_error", "timeout", "answer_too_large", or bad_request "address_not_allowed".
- * The answer lives in `a`.
+ * "network_error", "timeout", "answer_too_large", "cancelled", or bad_request
+ * "address_not_allowed". The answer lives in `a`.
  */
 int http_client_call(struct http_client *c, struct arena *a, const struct http_call *call,
                      struct http_answer *ret_answer, struct status *st);

@@ -357,6 +357,16 @@ void http_transfer_wait(struct http_transfer *t) {
     wait_for_flag(t, TRANSFER_DONE);
 }
 
+bool http_transfer_wait_ms(struct http_transfer *t, int timeout_ms) {
+    struct timespec left = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    uint32_t seen = atomic_load(&t->state);
+
+    /* A plain transfer changes its state once: news of a stream only end the wait. */
+    if (!(seen & TRANSFER_DONE))
+        syscall(SYS_futex, &t->state, FUTEX_WAIT_PRIVATE, seen, &left, NULL, 0);
+    return http_transfer_is_done(t);
+}
+
 void http_transfer_cancel(struct http_loop *l, struct http_transfer *t) {
     http_loop_post(l, t, TRANSFER_CANCEL);
     wait_for_flag(t, TRANSFER_RELEASED);

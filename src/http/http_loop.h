@@ -56,6 +56,8 @@ struct http_loop *http_loop_new(size_t max_connections, size_t max_per_host);
 void http_loop_post(struct http_loop *l, struct http_transfer *t, int command);
 /* Blocks until done. */
 void http_transfer_wait(struct http_transfer *t);
+/* false: not done after timeout_ms. */
+bool http_transfer_wait_ms(struct http_transfer *t, int timeout_ms);
 /* Blocks until state is no longer `seen`. */
 void http_transfer_wait_news(struct http_transfer *t, uint32_t seen);
 /* Wakes who waits for news. */

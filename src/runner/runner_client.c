@@ -9,6 +9,7 @@
  */
 #include "runner_client.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -20,6 +21,7 @@
 #include "deps/deps.h"
 #include "external/external.h"
 #include "http/http_client.h"
+#include "runner_slots.h"
 #include "value/value_status.h"
 
 enum {
@@ -30,6 +32,8 @@ enum {
     FIRST_PAUSE_MS = 25,
     LONGEST_PAUSE_MS = 1000,
     MAX_WAIT_MS = 10 * 1000, /* for a space */
+    MAX_SLOT_WAIT_MS = 50 * 60 * 1000,
+    END_TIMEOUT_MS = 2000,
 };
 
 /* ---- What the code is given ---- */
@@ -79,20 +83,20 @@ bool runner_client_wants_engine(const char *code) {
     return strstr(code, "engineApiClient") || strstr(code, "membrane");
 }
 
-static const struct value *engine_grant(struct arena *a, const struct runner_engine *e) {
-    if (!e)
+static const struct value *engine_grant(struct arena *a, const struct runner_owner *o) {
+    if (!o->engine_token)
         return NULL;
-    return value_obj(a, "baseUri", value_string(a, e->base_uri), "token",
-                     value_string(a, e->token), NULL);
+    return value_obj(a, "baseUri", value_string(a, o->engine_uri), "token",
+                     value_string(a, o->engine_token), NULL);
 }
 
 /* What the code may know of it: a client of the SDK shows its address. */
 static const struct value *engine_facts(struct arena *a, const struct config *c,
-                                        const struct runner_engine *e) {
-    if (!e)
+                                        const struct runner_owner *o) {
+    if (!o->engine_token)
         return NULL;
     return value_obj(a, "uri", value_string(a, c->base_uri), "customer",
-                     e->customer ? value_string(a, e->customer) : NULL, NULL);
+                     o->customer_id ? value_string(a, o->customer_id) : NULL, NULL);
 }
 
 static int64_t left_ms(const struct external_session *s) {
@@ -105,42 +109,44 @@ static int64_t left_ms(const struct external_session *s) {
 }
 
 static const struct value *job(struct external_session *s,
-                               const struct runner_engine *engine, const char *code,
-                               const struct value *args) {
+                               const struct runner_owner *owner, const char *id,
+                               const char *code, const struct value *args) {
     const struct config *c = s->deps->config;
     struct arena *a = s->arena;
 
-    return value_obj(
-        a, "id", value_string(a, id_new(s->deps->clock, s->deps->rand, a)), "code",
-        value_string(a, code), "arguments", arguments(s, args), "limits",
-        value_obj(a, "timeoutMs", value_number(a, (double)left_ms(s)), "memoryBytes",
-                  c->custom_code_memory_limit
-                      ? value_number(a, (double)c->custom_code_memory_limit)
-                      : NULL,
-                  NULL),
-        "grant",
-        value_obj(a, "external", external_grant(s, code), "engine",
-                  engine_grant(a, engine), NULL),
-        "engine", engine_facts(a, c, engine), NULL);
+    return value_obj(a, "id", value_string(a, id), "code", value_string(a, code),
+                     "arguments", arguments(s, args), "limits",
+                     value_obj(a, "timeoutMs", value_number(a, (double)left_ms(s)),
+                               "memoryBytes",
+                               c->custom_code_memory_limit
+                                   ? value_number(a, (double)c->custom_code_memory_limit)
+                                   : NULL,
+                               NULL),
+                     "grant",
+                     value_obj(a, "external", external_grant(s, code), "engine",
+                               engine_grant(a, owner), NULL),
+                     "engine", engine_facts(a, c, owner), NULL);
 }
 
 /* ---- Asking the runner ---- */
 
-static int call_once(struct external_session *s, struct bytes body,
-                     struct http_answer *ret, struct status *st) {
+static int ask(struct external_session *s, const char *method, const char *path,
+               struct bytes body, int timeout_ms, struct http_answer *ret,
+               struct status *st) {
     const struct config *c = s->deps->config;
     struct arena *a = s->arena;
     struct http_header headers[2] = {{"Content-Type", "application/json"}};
     struct http_call call = {
-        .method = "POST",
-        .url = arena_printf(a, "%s/api/v2/run", c->custom_code_runner_uri),
+        .method = method,
+        .url = arena_printf(a, "%s/api/v2/run%s", c->custom_code_runner_uri, path),
         .headers = headers,
         .headers_len = 1,
         .body = body,
         .reach = HTTP_REACH_ANY,
-        .timeout_ms = (int)(left_ms(s) + ANSWER_SLACK_MS),
+        .timeout_ms = timeout_ms,
         .connect_timeout_ms = 2000,
         .max_answer_bytes = MAX_ANSWER_BYTES,
+        .cancel = body.len ? s->cancel : NULL,
     };
 
     if (c->runner_shared_secret && *c->runner_shared_secret)
@@ -153,6 +159,20 @@ static int call_once(struct external_session *s, struct bytes body,
     return http_client_call(s->deps->http, a, &call, ret, st);
 }
 
+static bool is_cancelled(const struct external_session *s) {
+    return s->cancel && atomic_load(s->cancel);
+}
+
+/* The answer is not waited for any more; the job need not go on. */
+static void end_job(struct external_session *s, const char *id) {
+    struct http_answer ignored;
+    struct status st;
+
+    st_init(&st, s->arena);
+    ask(s, "DELETE", arena_printf(s->arena, "/%s", id), (struct bytes){"", 0},
+        END_TIMEOUT_MS, &ignored, &st);
+}
+
 /* Was there no connection at all? Then nobody has the job. */
 static bool not_reached(const struct status *st) {
     return st->key && strcmp(st->key, "network_error") == 0 && st->message &&
@@ -160,53 +180,57 @@ static bool not_reached(const struct status *st) {
             strncmp(st->message, "Can't find", 10) == 0);
 }
 
-static void pause_ms(int64_t ms) {
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+/* A growing pause. false: there is no time for it, or the run was stopped. */
+static bool pause_once(struct external_session *s, int64_t end_ms, int64_t *pause_ms) {
+    struct timespec t = {*pause_ms / 1000, *pause_ms % 1000 * 1000000};
 
+    if (clock_monotonic_ms(s->deps->clock) + *pause_ms >= end_ms || is_cancelled(s))
+        return false;
     nanosleep(&t, NULL);
+    *pause_ms = *pause_ms * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS : *pause_ms * 2;
+    return true;
 }
 
-static int call_runner(struct external_session *s, struct bytes body,
+/* When waiting must end: the session's deadline, or `most_ms` from now. */
+static int64_t wait_end(const struct external_session *s, int64_t most_ms) {
+    int64_t end = clock_monotonic_ms(s->deps->clock) + most_ms;
+
+    return s->deadline_ms && s->deadline_ms < end ? s->deadline_ms : end;
+}
+
+static int call_runner(struct external_session *s, const char *id, struct bytes body,
                        struct http_answer *ret, struct status *st) {
-    int64_t end = clock_monotonic_ms(s->deps->clock) + MAX_WAIT_MS;
-    int64_t pause = FIRST_PAUSE_MS;
+    int64_t end = wait_end(s, MAX_WAIT_MS), pause = FIRST_PAUSE_MS;
 
-    if (s->deadline_ms && s->deadline_ms < end)
-        end = s->deadline_ms;
     for (;;) {
-        int rc = call_once(s, body, ret, st);
+        int rc = ask(s, "POST", "", body, (int)(left_ms(s) + ANSWER_SLACK_MS), ret, st);
 
-        if (rc == 0 ? ret->status != 503 : !not_reached(st))
-            return rc;
-        if (clock_monotonic_ms(s->deps->clock) + pause >= end)
+        if (rc < 0 && !not_reached(st)) {
+            end_job(s, id);
+            return -1;
+        }
+        if (rc == 0 && ret->status != 503)
+            return 0;
+        if (!pause_once(s, end, &pause))
             return rc;
         st_clear(st);
-        pause_ms(pause);
-        pause = pause * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS : pause * 2;
     }
 }
 
-static int run(struct external_session *s, const struct runner_engine *engine,
-               const char *code, const struct value *args,
-               const struct value **ret_answer, struct status *st) {
-    struct bytes body =
-        value_encode_arena(s->arena, job(s, engine, code, args), VALUE_ENCODE_COMPACT);
-    struct http_answer answer;
+static int read_answer(struct external_session *s, const struct http_answer *answer,
+                       const struct value **ret_answer, struct status *st) {
     const struct value *error;
 
-    *ret_answer = &value_undefined;
-    if (call_runner(s, body, &answer, st) < 0)
-        return st_wrap(st, ST_CUSTOM_CODE, "unavailable",
-                       "the code runner does not answer: %s", st->message);
-    if (value_parse(s->arena, answer.body.data ? answer.body.data : "", answer.body.len,
-                    NULL, ret_answer, st) < 0) {
+    if (value_parse(s->arena, answer->body.data ? answer->body.data : "",
+                    answer->body.len, NULL, ret_answer, st) < 0) {
         st_clear(st);
         return st_fail(st, ST_CUSTOM_CODE, NULL,
-                       "the code runner's answer (status %d) is not JSON", answer.status);
+                       "the code runner's answer (status %d) is not JSON",
+                       answer->status);
     }
     for (VALUE_EACH_ITEM(l, value_get(*ret_answer, "logs")))
         array_push(&s->logs, l);
-    if (answer.status == 200)
+    if (answer->status == 200)
         return 0;
     error = value_get(*ret_answer, "error");
     if (value_is_object(error))
@@ -218,6 +242,79 @@ static int run(struct external_session *s, const struct runner_engine *engine,
     return -1;
 }
 
+static int run(struct external_session *s, const struct runner_owner *owner,
+               const char *code, const struct value *args,
+               const struct value **ret_answer, struct status *st) {
+    const char *id = id_new(s->deps->clock, s->deps->rand, s->arena);
+    struct bytes body =
+        value_encode_arena(s->arena, job(s, owner, id, code, args), VALUE_ENCODE_COMPACT);
+    struct http_answer answer;
+
+    *ret_answer = &value_undefined;
+    if (call_runner(s, id, body, &answer, st) == 0)
+        return read_answer(s, &answer, ret_answer, st);
+    if (is_cancelled(s)) {
+        st_clear(st);
+        return st_fail(st, ST_CUSTOM_CODE, "cancelled", "The run was stopped");
+    }
+    return st_wrap(st, ST_CUSTOM_CODE, "unavailable",
+                   "the code runner does not answer: %s", st->message);
+}
+
+/* ---- Limits of workspace and customer ---- */
+
+static int limit_of(const struct external_session *s, const struct runner_owner *owner,
+                    enum config_limit which) {
+    const struct config *c = s->deps->config;
+    const struct value *own = value_path(owner->workspace, "limits",
+                                         config_limit_rows()[which].key, NULL);
+
+    if (!c->enable_limits)
+        return 0;
+    return (int)value_get_number(own, "value", c->limit[which]);
+}
+
+static bool take_slots(struct external_session *s, const struct runner_owner *owner,
+                       const char *workspace) {
+    struct runner_slots *slots = s->deps->runner_slots;
+
+    if (!runner_slots_take(slots, workspace,
+                           limit_of(s, owner, LIMIT_PARALLEL_CUSTOM_CODE_RUNS)))
+        return false;
+    if (!owner->customer_id ||
+        runner_slots_take(
+            slots, owner->customer_id,
+            limit_of(s, owner, LIMIT_PARALLEL_CUSTOM_CODE_RUNS_PER_CUSTOMER)))
+        return true;
+    runner_slots_give(slots, workspace);
+    return false;
+}
+
+/* Runs it in a place of the workspace and of the customer. */
+static int run_in_slot(struct external_session *s, const struct runner_owner *owner,
+                       const char *code, const struct value *args,
+                       const struct value **ret_answer, struct status *st) {
+    const char *workspace = value_get_string(owner->workspace, "id", "");
+    struct runner_slots *slots = s->deps->runner_slots;
+    int64_t end = wait_end(s, s->asynchronous ? MAX_SLOT_WAIT_MS : 0);
+    int64_t pause = FIRST_PAUSE_MS;
+    int rc;
+
+    if (!slots)
+        return run(s, owner, code, args, ret_answer, st);
+    while (!take_slots(s, owner, workspace))
+        if (!pause_once(s, end, &pause))
+            return st_fail(st, ST_BAD_REQUEST, "rate_limit_exceeded",
+                           "as much custom code runs at once as the limits "
+                           "parallelCustomCodeRuns and "
+                           "parallelCustomCodeRunsPerCustomer allow");
+    rc = run(s, owner, code, args, ret_answer, st);
+    runner_slots_give(slots, workspace);
+    if (owner->customer_id)
+        runner_slots_give(slots, owner->customer_id);
+    return rc;
+}
+
 /* ---- The hook ---- */
 
 static bool has_expired(const struct status *st) {
@@ -225,10 +322,9 @@ static bool has_expired(const struct status *st) {
            strcmp(st->key, "access_token_expired") == 0;
 }
 
-int runner_client_javascript(struct external_session *s,
-                             const struct runner_engine *engine, const char *code,
-                             const struct value *args, const struct value **ret_result,
-                             struct status *st) {
+int runner_client_javascript(struct external_session *s, const struct runner_owner *owner,
+                             const char *code, const struct value *args,
+                             const struct value **ret_result, struct status *st) {
     const struct value *answer;
     struct status refresh;
 
@@ -239,7 +335,7 @@ int runner_client_javascript(struct external_session *s,
     if (strlen(code) > MAX_CODE_BYTES)
         return st_fail(st, ST_CUSTOM_CODE, NULL, "the code is larger than %d bytes",
                        MAX_CODE_BYTES);
-    if (run(s, engine, code, args, &answer, st) < 0) {
+    if (run_in_slot(s, owner, code, args, &answer, st) < 0) {
         if (!has_expired(st) || s->refreshed || s->making_client || !s->hooks->refresh)
             return -1;
         st_init(&refresh, s->arena);
@@ -250,7 +346,7 @@ int runner_client_javascript(struct external_session *s,
         if (value_get_number(value_get(answer, "usage"), "clientSuccesses", 1) > 0)
             return -1; /* it has acted: the next run has the new credentials */
         st_clear(st);
-        if (run(s, engine, code, args, &answer, st) < 0)
+        if (run_in_slot(s, owner, code, args, &answer, st) < 0)
             return -1;
     }
     *ret_result = value_get(answer, "result");

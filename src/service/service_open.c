@@ -28,6 +28,7 @@
 #include "queue/queue.h"
 #include "service_priv.h"
 #include "runner/runner.h"
+#include "runner/runner_slots.h"
 #include "store/store.h"
 
 enum {
@@ -147,6 +148,7 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
     s->deps.journal = journal_new(s->deps.store, s->deps.blob, 0);
     s->deps.connectors = connector_cache_new(CONNECTOR_CACHE_BYTES);
     s->deps.connection_locks = connection_locks_new();
+    s->deps.runner_slots = runner_slots_new();
     s->deps.connection_events = connection_events_new(s->deps.clock);
     s->deps.sealer =
         crypto_sealer_new(c->encryption_secret, c->encryption_secret_previous);
@@ -169,6 +171,8 @@ void service_close(struct service *s) {
     if (s->deps.sealer)
         crypto_sealer_free(&s->deps.sealer);
     connection_events_free(&s->deps.connection_events);
+    if (s->deps.runner_slots)
+        runner_slots_free(&s->deps.runner_slots);
     if (s->deps.connection_locks)
         connection_locks_free(&s->deps.connection_locks);
     if (s->deps.connectors)

@@ -565,6 +565,43 @@ static void failures_of_the_peer_have_keys_and_no_secrets(void **state) {
     assert_non_null(strstr(f->st.message, "aaa.test"));
 }
 
+/* Raises the flag once the peer has accepted the call. */
+struct canceller {
+    struct raw *peer;
+    _Atomic int flag;
+};
+
+static void *cancel_once_accepted(void *arg) {
+    struct canceller *c = arg;
+    struct timespec pause = {0, 1000000};
+
+    while (c->peer->connections == 0)
+        nanosleep(&pause, NULL);
+    c->flag = 1;
+    return NULL;
+}
+
+static void a_raised_flag_ends_the_call(void **state) {
+    struct fixture *f = *state;
+    struct raw r;
+    struct canceller cancel = {&r, 1};
+    struct http_call c = {
+        .reach = HTTP_REACH_ANY, .timeout_ms = 60000, .cancel = &cancel.flag};
+    pthread_t thread;
+
+    raw_start(&r, never_answers);
+    c.url = arena_printf(f->arena, "http://127.0.0.1:%d/", r.port);
+    expect_failure(f, &c, ST_CONNECTION, "cancelled"); /* it was raised before */
+    cancel.flag = 0;
+    pthread_create(&thread, NULL, cancel_once_accepted, &cancel);
+    expect_failure(f, &c, ST_CONNECTION, "cancelled");
+    pthread_join(thread, NULL);
+    http_client_close(&f->client);
+    raw_stop(&r);
+    assert_int_equal(
+        http_client_open(&(struct http_client_options){0}, &f->client, &f->st), 0);
+}
+
 static void interim_answers_are_skipped(void **state) {
     struct fixture *f = *state;
     struct raw r;
@@ -774,6 +811,7 @@ int main(void) {
         TEST(credentials_stay_at_their_origin),
         TEST(an_endless_redirect_ends),
         TEST(failures_of_the_peer_have_keys_and_no_secrets),
+        TEST(a_raised_flag_ends_the_call),
         TEST(interim_answers_are_skipped),
         TEST(answers_are_bounded_also_when_compressed),
         TEST(an_answer_can_be_received_in_parts),
