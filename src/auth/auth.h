@@ -55,6 +55,9 @@ int auth_authenticate(struct request *rq, struct status *st);
 int auth_caller_from_token(struct request *rq, const char *token,
                            const struct caller **ret_caller, struct status *st);
 
+/* Whether stored secrets (credentials, parameters) may be shown: to those who manage the
+ * workspace, not to people who may only read. caller NULL: the server itself. */
+bool auth_may_see_secrets(const struct caller *caller);
 /*
  * A short-lived token that tells the host application who calls it: HS256 by the
  * workspace's secret, claims {iss: key, id: customer's internalId, name, fields, exp}, or
@@ -108,6 +111,13 @@ struct auth_options {
     /* Sends a mail; NULL: no mail is sent. Must not block for long. */
     int (*send_mail)(void *ctx, const struct auth_mail *mail, struct status *st);
     void *mail_ctx;
+    /*
+     * Ends what belongs to a customer that was archived: connections. Runs again when a
+     * customer is archived again, so that a part that failed can be repeated. NULL: none.
+     */
+    int (*customer_archived)(const struct deps *deps, struct arena *a,
+                             const struct value *workspace, const char *customer_id,
+                             struct status *st);
     /* For tests: fetches a key set instead of `http`. */
     int (*fetch)(void *ctx, struct arena *a, const char *uri, struct bytes *ret_body,
                  struct status *st);

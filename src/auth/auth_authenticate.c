@@ -404,16 +404,34 @@ static const char *bearer(struct request *rq) {
     return *header ? header : NULL;
 }
 
+bool auth_may_see_secrets(const struct caller *c) {
+    return !c || (c->is_admin && !(c->platform_user_id && c->is_read_only));
+}
+
+static bool reads_only(const struct request *rq) {
+    return rq->method == HTTP_GET || rq->method == HTTP_HEAD ||
+           rq->method == HTTP_OPTIONS || rq->route->flags & ROUTE_READS;
+}
+
+/*
+ * A read-only workspace stays usable for its customers (they connect and run; the model
+ * refuses to change elements); a person who may only read changes nothing at all.
+ */
 static int check_access(const struct request *rq, const struct caller *c,
                         struct status *st) {
+    bool is_person = c->platform_user_id;
+
     switch (rq->route->access) {
     case ACCESS_NONE:
+        return 0;
     case ACCESS_CUSTOMER:
+        if (is_person && c->is_read_only && !reads_only(rq))
+            return auth_deny(st, "You may only read in this workspace");
         return 0;
     case ACCESS_ADMIN:
         if (!c->is_admin)
             return auth_deny(st, "This needs an admin token of the workspace");
-        if (c->is_read_only && rq->method != HTTP_GET && rq->method != HTTP_HEAD)
+        if (c->is_read_only && !reads_only(rq))
             return auth_deny(st, "You may only read in this workspace");
         return 0;
     case ACCESS_PLATFORM:

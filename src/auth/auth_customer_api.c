@@ -217,7 +217,9 @@ int auth_api_customer_change(struct request *rq, struct reply *rp, struct status
     return reply_customer(rq, rp, 200, doc, st);
 }
 
+/* The customer first: nobody connects any more while its connections are ended. */
 int auth_api_customer_archive(struct request *rq, struct reply *rp, struct status *st) {
+    const struct auth_options *o = &rq->deps->auth->o;
     const struct value *doc, *now = auth_iso_now(rq->deps->auth, rq->arena);
     struct store_change change = {
         .set = value_obj(rq->arena, "archivedAt", now, "updatedAt", now, NULL)};
@@ -226,6 +228,10 @@ int auth_api_customer_archive(struct request *rq, struct reply *rp, struct statu
         return -1;
     if (value_is_nullish(value_get(doc, "archivedAt")) &&
         update(rq, doc, &change, &doc, st) < 0)
+        return -1;
+    if (o->customer_archived &&
+        o->customer_archived(rq->deps, rq->arena, rq->caller->workspace,
+                             value_get_string(doc, "id", ""), st) < 0)
         return -1;
     return reply_json(rp, 200, auth_customer_served(rq->deps->auth, rq->arena, doc));
 }

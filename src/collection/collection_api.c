@@ -71,14 +71,18 @@ static int open_by_source(struct request *rq, const struct value *body, bool onl
                            udm, &o->collection, st);
 }
 
+/* The method is the last segment: the `data` of its row, or `name` in a row of any. */
 static int run(struct request *rq, struct reply *rp, const char *name,
                int (*open)(struct request *, const struct value *, bool, struct opened *,
                            struct status *),
                struct status *st) {
-    int method = collection_method_from_path(name);
+    int method;
     const struct value *body, *answer;
     struct opened o;
 
+    if (rq->route->data)
+        name = rq->route->data;
+    method = collection_method_from_path(name);
     if (method < 0)
         return st_fail(st, ST_BAD_REQUEST, "not_found",
                        "a collection has no method \"%.60s\"", name);
@@ -161,14 +165,48 @@ static int run_mapping(struct request *rq, struct reply *rp, struct status *st) 
     "id,autoCreate,instanceKey,userId,parentKey,parentId,dataSourceKey,dataSourceId,"    \
     "nodeKey,udm,flowKey,flowId,integrationKey,integrationId,connectionId,connectionKey"
 
+#define CONNECTION_METHOD(path, flags, summary)                                          \
+    {HTTP_POST,                                                                          \
+     "/connections/{selector}/data/{collectionKey}/" path,                               \
+     connection_method,                                                                  \
+     ACCESS_CUSTOMER,                                                                    \
+     flags,                                                                              \
+     summary " The collection's parameters are query fields.",                           \
+     NULL,                                                                               \
+     "DataCollectionRequest",                                                            \
+     "DataCollectionAnswer",                                                             \
+     path},
+#define SOURCE_METHOD(path, flags, summary)                                              \
+    {HTTP_POST,                                                                          \
+     "/data-source-instance/collection/" path,                                           \
+     source_method,                                                                      \
+     ACCESS_CUSTOMER,                                                                    \
+     flags,                                                                              \
+     summary,                                                                            \
+     SOURCE,                                                                             \
+     "DataCollectionRequest",                                                            \
+     "DataCollectionAnswer",                                                             \
+     path},
+
+#define EACH_METHOD(M)                                                                   \
+    M("list", ROUTE_READS, "Records, page by page.")                                     \
+    M("search", ROUTE_READS, "Records that a text finds.")                               \
+    M("find-by-id", ROUTE_READS, "One record by its id.")                                \
+    M("match", ROUTE_READS, "The record with given values.")                             \
+    M("find", ROUTE_READS, "Records that a query finds (older).")                        \
+    M("create", 0, "Makes a record.")                                                    \
+    M("update", 0, "Changes a record.")                                                  \
+    M("delete", 0, "Deletes a record.")
+
 /* clang-format off */
 static const struct route rows[] = {
+    EACH_METHOD(CONNECTION_METHOD) EACH_METHOD(SOURCE_METHOD)
     {HTTP_GET,  "/connections/{selector}/data/{collectionKey}",             connection_spec,   ACCESS_CUSTOMER, 0, "One data collection; its parameters are query fields.", NULL, NULL, "DataCollectionSpec", NULL},
     {HTTP_POST, "/connections/{selector}/data/{collectionKey}/{methodKey}", connection_method, ACCESS_CUSTOMER, 0, "Runs a method of a data collection; its parameters are query fields.", NULL, "DataCollectionRequest", "DataCollectionAnswer", NULL},
     {HTTP_GET,  "/data-source-instance/collection",                         source_spec,       ACCESS_CUSTOMER, 0, "The collection of a data source.", SOURCE, NULL, "DataCollectionSpec", NULL},
     {HTTP_POST, "/data-source-instance/collection/{methodKey}",             source_method,     ACCESS_CUSTOMER, 0, "Runs a method of a data source's collection.", SOURCE, "DataCollectionRequest", "DataCollectionAnswer", NULL},
-    {HTTP_POST, "/data-source-instance/unified-fields-to-native",           source_native,     ACCESS_CUSTOMER, 0, "The native fields of unified ones.", SOURCE, NULL, NULL, NULL},
-    {HTTP_POST, "/field-mappings/{selector}/run",                           run_mapping,       ACCESS_CUSTOMER, 0, "Applies a field mapping to a value.", "layer,integrationKey,integrationId,connectionId,connectionKey,instanceKey", "FieldMappingRun", "FieldMappingResult", NULL},
+    {HTTP_POST, "/data-source-instance/unified-fields-to-native",           source_native,     ACCESS_CUSTOMER, ROUTE_READS, "The native fields of unified ones.", SOURCE, NULL, NULL, NULL},
+    {HTTP_POST, "/field-mappings/{selector}/run",                           run_mapping,       ACCESS_CUSTOMER, ROUTE_READS, "Applies a field mapping to a value.", "layer,integrationKey,integrationId,connectionId,connectionKey,instanceKey", "FieldMappingRun", "FieldMappingResult", NULL},
 };
 /* clang-format on */
 

@@ -586,6 +586,29 @@ int connection_archive(const struct deps *deps, struct arena *a,
         &connection, st);
 }
 
+int connection_archive_all(const struct deps *deps, struct arena *a,
+                           const struct value *workspace, const char *customer_id,
+                           struct status *st) {
+    struct store_query q = {
+        .where = store_and(a, store_eq(a, "workspaceId", value_get(workspace, "id")),
+                           store_eq_text(a, "tenantId", customer_id),
+                           store_cmp(a, STORE_ABSENT, "archivedAt", NULL), NULL),
+        .sort = {{"createdAt", true}},
+        .limit = 100,
+    };
+    struct store_page page;
+
+    do { /* what was archived is not found again */
+        page = (struct store_page){0};
+        if (store_list(deps->store, a, C_CONNECTIONS, &q, &page, st) < 0)
+            return -1;
+        for (VALUE_EACH_ITEM(connection, page.items))
+            if (connection_archive(deps, a, workspace, connection, st) < 0)
+                return -1;
+    } while (page.items->len);
+    return 0;
+}
+
 int connection_restore(const struct deps *deps, struct arena *a,
                        const struct value *connection,
                        const struct value **ret_connection, struct status *st) {

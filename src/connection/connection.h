@@ -95,6 +95,10 @@ int connection_disconnect(const struct deps *deps, struct arena *a,
 int connection_archive(const struct deps *deps, struct arena *a,
                        const struct value *workspace, const struct value *connection,
                        struct status *st);
+/* All live connections of a customer, one after the other. */
+int connection_archive_all(const struct deps *deps, struct arena *a,
+                           const struct value *workspace, const char *customer_id,
+                           struct status *st);
 /* Comes back disconnected. */
 int connection_restore(const struct deps *deps, struct arena *a,
                        const struct value *connection,

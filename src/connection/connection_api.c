@@ -60,6 +60,7 @@ static int session(struct request *rq, bool even_disconnected,
 static int render(struct request *rq, const struct value *connection, bool secrets,
                   bool joins, const struct value **ret, struct status *st) {
     static const char *const hidden[] = {"workspaceId", NULL};
+    static const char *const secret_parts[] = {"parameters", "optionsConfig", NULL};
     struct connection_secrets opened;
     struct arena *a = rq->arena;
     struct model_view *v = view_of(rq);
@@ -83,8 +84,8 @@ static int render(struct request *rq, const struct value *connection, bool secre
         if (rc == 0) {
             if (model_render(v, EL_INTEGRATION, other, 0, &other, st) < 0)
                 return -1;
-            served = value_with(a, served, "integration",
-                                value_with(a, other, "parameters", &value_undefined));
+            served =
+                value_with(a, served, "integration", value_omit(a, other, secret_parts));
         }
     }
     if (joins && (id = value_get_string(connection, "tenantId", NULL))) {
@@ -110,7 +111,7 @@ static int reply_connection(struct request *rq, struct reply *rp,
     bool secrets = request_query_bool(rq, "includeSecrets", false);
     const struct value *served;
 
-    if (secrets && !rq->caller->is_admin)
+    if (secrets && !auth_may_see_secrets(rq->caller))
         return st_fail(st, ST_BAD_REQUEST, "access_denied",
                        "includeSecrets needs an admin token");
     if (render(rq, connection, secrets, true, &served, st) < 0)
@@ -171,7 +172,7 @@ static int list(struct request *rq, struct reply *rp, struct status *st) {
     struct array_builder items;
     struct http_page p;
 
-    if (secrets && !rq->caller->is_admin)
+    if (secrets && !auth_may_see_secrets(rq->caller))
         return st_fail(st, ST_BAD_REQUEST, "access_denied",
                        "includeSecrets needs an admin token");
     if (http_page_read(rq, &p, st) < 0 || and_owner(rq, &w, "tenantId", st) < 0)
@@ -563,8 +564,8 @@ static const struct route rows[] = {
     {HTTP_POST,   "/connections/{selector}/api/{path*}",            api,             ACCESS_CUSTOMER, 0, "Posts to the app, with its errors mapped.", NULL, NULL, NULL, NULL},
     {HTTP_POST,   "/connections/{selector}/execute-request",        execute_request, ACCESS_CUSTOMER, 0, "Runs an operation by {key, payload}.", NULL, "ExecuteRequest", NULL, NULL},
     {HTTP_POST,   "/integrations/{selector}/disconnect",            disconnect_integration, ACCESS_CUSTOMER, 0, "Disconnects the caller's connection of the integration.", NULL, NULL, "Connection", NULL},
-    {HTTP_POST,   "/connection-options",                            options,         ACCESS_CUSTOMER, 0, "Ways to connect.", NULL, "GenerateOptions", "ConnectionOption[]", NULL},
-    {HTTP_POST,   "/connectors/{idOrKey}/generate-options",         connector_options, ACCESS_CUSTOMER, 0, "Ways to connect to a connector.", NULL, "GenerateOptions", "ConnectionOption[]", NULL},
+    {HTTP_POST,   "/connection-options",                            options,         ACCESS_CUSTOMER, ROUTE_READS, "Ways to connect.", NULL, "GenerateOptions", "ConnectionOption[]", NULL},
+    {HTTP_POST,   "/connectors/{idOrKey}/generate-options",         connector_options, ACCESS_CUSTOMER, ROUTE_READS, "Ways to connect to a connector.", NULL, "GenerateOptions", "ConnectionOption[]", NULL},
     {HTTP_GET,    "/external-api-logs",                             api_logs,        ACCESS_CUSTOMER, 0, "Lists calls to apps.", "limit,cursor,tenantId,integrationId,connectionId,isSuccess,externalAppId,from,to,sortOrder", NULL, "Page<ExternalApiLog>", NULL},
     {HTTP_GET,    "/external-api-logs/{id}",                        api_log,         ACCESS_CUSTOMER, 0, "One call.", NULL, NULL, "ExternalApiLog", NULL},
     {HTTP_GET,    "/external-api-logs/{id}/details",                api_log_details, ACCESS_CUSTOMER, 0, "Request and response of one call, secrets removed.", NULL, NULL, "ExternalApiLogDetails", NULL},

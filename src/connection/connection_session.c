@@ -340,6 +340,10 @@ int connection_connector_parameters(const struct deps *deps, struct arena *a,
         return -1;
     option = value_path(integration, "optionsConfig", option_key ? option_key : "",
                         "parameters", NULL);
+    if (value_is_string(option) &&
+        crypto_unseal(deps->sealer, a, value_get_string(integration, "id", ""),
+                      option->str, &option, st) < 0)
+        return -1;
     parameters = value_merge(a, parameters, option);
     *ret = value_merge(a, parameters, own);
     return 0;

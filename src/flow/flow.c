@@ -86,28 +86,89 @@ static int check(struct arena *a, const struct value *doc, struct status *st) {
                   : 0;
 }
 
+/* ---- States of an instance's nodes ---- */
+
+/* What the server says of a node; clients send it back. */
+static const char *const node_state_members[] = {"state", "errors", "dependencies", NULL};
+
+static const struct value *without_states(struct arena *a, const struct value *nodes) {
+    struct object_builder b;
+
+    object_begin(&b, a, nodes->len);
+    for (VALUE_EACH_MEMBER(m, nodes))
+        object_set_len(&b, m->key, m->key_len,
+                       value_is_object(&m->value)
+                           ? value_omit(a, &m->value, node_state_members)
+                           : &m->value);
+    return object_end(&b);
+}
+
 static int derive(struct model_view *v, const struct value *doc,
                   const struct value **ret_doc, struct status *st) {
+    struct arena *a = model_view_arena(v);
+    const struct value *nodes = value_get(doc, "nodes");
+
     (void)st;
-    *ret_doc = model_layer(doc) == LAYER_CONNECTION && !value_has(doc, "enabled")
-                   ? value_with(model_view_arena(v), doc, "enabled", &value_false)
-                   : doc;
+    *ret_doc = doc;
+    if (model_layer(doc) != LAYER_CONNECTION)
+        return 0;
+    if (!value_has(doc, "enabled"))
+        doc = value_with(a, doc, "enabled", &value_false);
+    if (value_is_object(nodes))
+        doc = value_with(a, doc, "nodes", without_states(a, nodes));
+    *ret_doc = doc;
+    return 0;
+}
+
+/* {state, errors?, dependencies?} of a node whose inspection found these. */
+static const struct value *node_state(struct arena *a, const struct value *errors,
+                                      const struct value *dependencies) {
+    return value_obj(a, "state", value_string(a, errors->len ? "SETUP_FAILED" : "READY"),
+                     "errors", errors, "dependencies", dependencies, NULL);
+}
+
+static int serve(struct model_view *v, const struct value *doc,
+                 struct object_builder *out, struct status *st) {
+    const struct value *states = value_get(doc, "nodeStates");
+    struct arena *a = model_view_arena(v);
+    struct object_builder b;
+
+    (void)st;
+    if (!value_is_object(states))
+        return 0;
+    object_begin(&b, a, 8);
+    for (VALUE_EACH_MEMBER(m, value_get(doc, "nodes")))
+        object_set_len(
+            &b, m->key, m->key_len,
+            value_merge(a, &m->value, value_get_len(states, m->key, m->key_len)));
+    object_set(out, "nodes", object_end(&b));
     return 0;
 }
 
 /* ---- Dependencies ---- */
 
-static int depends_on(struct model_report *r, enum element_id type,
-                      const struct value *unit, struct status *st) {
+/* Adds what was found to the node's own list. */
+static int depends_on(struct model_report *r, struct arena *a, enum element_id type,
+                      const struct value *unit, struct array_builder *list,
+                      struct status *st) {
     const char *key =
         value_is_string(unit) ? value_text(unit) : value_get_string(unit, "key", NULL);
     const char *id = value_get_string(unit, "id", NULL);
+    const struct value *found;
 
-    return key || id ? model_report_depends(r, type, key ? NULL : id, key, NULL, st) : 0;
+    if (!key && !id)
+        return 0;
+    if (model_report_depends(r, type, key ? NULL : id, key, &found, st) < 0)
+        return -1;
+    if (found)
+        array_push(list, value_obj(a, "type", value_string(a, element_type(type)->name),
+                                   "id", value_get(found, "id"), "dependencyType",
+                                   value_string(a, "CONFIGURATION"), NULL));
+    return 0;
 }
 
-static int inspect(struct model_view *v, const struct value *doc, struct model_report *r,
-                   struct status *st) {
+static int inspect_node(struct model_report *r, struct arena *a, const struct value *node,
+                        const struct value **ret_state, struct status *st) {
     static const struct {
         const char *member;
         enum element_id type;
@@ -121,13 +182,33 @@ static int inspect(struct model_view *v, const struct value *doc, struct model_r
         {"actionKey", EL_ACTION},
     };
 
-    (void)v;
+    const struct value *config = value_get(node, "config");
+    size_t errors = model_report_errors(r);
+    struct array_builder list;
+
+    array_begin(&list, a, 2);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (depends_on(r, a, units[i].type, value_get(config, units[i].member), &list,
+                       st) < 0)
+            return -1;
+    *ret_state = node_state(a, model_report_errors_from(r, errors), array_end(&list));
+    return 0;
+}
+
+static int inspect(struct model_view *v, const struct value *doc, struct model_report *r,
+                   struct status *st) {
+    struct arena *a = model_view_arena(v);
+    const struct value *state;
+    struct object_builder states;
+
+    object_begin(&states, a, 8);
     for (VALUE_EACH_MEMBER(m, value_get(doc, "nodes"))) {
-        const struct value *config = value_get(&m->value, "config");
-        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-            if (depends_on(r, units[i].type, value_get(config, units[i].member), st) < 0)
-                return -1;
+        if (inspect_node(r, a, &m->value, &state, st) < 0)
+            return -1;
+        object_set_len(&states, m->key, m->key_len, state);
     }
+    if (model_layer(doc) == LAYER_CONNECTION && states.len)
+        model_report_set(r, "nodeStates", object_end(&states));
     return 0;
 }
 
@@ -234,9 +315,10 @@ static const struct value *customise(struct arena *a, const struct value *before
     if (model_layer(after) != LAYER_CONNECTION)
         return after;
     if (value_is_object(value_get(after, "nodes")))
-        after = value_with(
-            a, after, "nodes",
-            mark_nodes(a, value_get(before, "nodes"), value_get(after, "nodes"), &nodes));
+        after =
+            value_with(a, after, "nodes",
+                       mark_nodes(a, value_get(before, "nodes"),
+                                  without_states(a, value_get(after, "nodes")), &nodes));
     if (!name && !nodes)
         return after;
     return value_with(
@@ -289,6 +371,7 @@ const struct element_domain flow_domain = {
     .check = check,
     .derive = derive,
     .inspect = inspect,
+    .serve = serve,
     .follow = follow,
     .customise = customise,
     .reset = reset,

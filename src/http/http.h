@@ -51,6 +51,7 @@ enum {
     ROUTE_INLINE = 1,   /* does not block: runs on the network thread */
     ROUTE_RAW_BODY = 2, /* the body may be of any type; up to max_body of the server */
     ROUTE_UNDOCUMENTED = 4, /* kept out of openapi.json */
+    ROUTE_READS = 8, /* changes nothing, whatever its method: open to who may only read */
 };
 
 /*

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "auth/auth.h"
 #include "base/arena.h"
 #include "base/status.h"
 #include "connector/connector.h"
@@ -94,15 +95,111 @@ static int load_version(struct model_view *v, const struct value *doc,
 
 /* ---- Parameters ---- */
 
-static int open_parameters(struct model_view *v, const struct value *doc,
-                           const struct value **ret_parameters, struct status *st) {
-    const struct value *p = value_get(doc, "parameters");
-
-    *ret_parameters = p;
-    if (value_is_string(p) && model_view_deps(v)->sealer)
+/* What is sealed: `parameters`, and `parameters` of every entry of optionsConfig. */
+static int unseal(struct model_view *v, const struct value *doc,
+                  const struct value *sealed, const struct value **ret,
+                  struct status *st) {
+    *ret = sealed;
+    if (value_is_string(sealed) && model_view_deps(v)->sealer)
         return crypto_unseal(model_view_deps(v)->sealer, model_view_arena(v),
-                             value_get_string(doc, "id", ""), value_text(p),
-                             ret_parameters, st);
+                             value_get_string(doc, "id", ""), value_text(sealed), ret,
+                             st);
+    return 0;
+}
+
+/* Sealed text differs each time: an equal value keeps its old one, so that writing the
+ * same again is no change. */
+static int seal(struct model_view *v, const struct value *doc, const struct value *plain,
+                const struct value *old, const struct value **ret, struct status *st) {
+    const struct crypto_sealer *sealer = model_view_deps(v)->sealer;
+    struct arena *a = model_view_arena(v);
+    const struct value *was;
+
+    *ret = plain;
+    if (!value_is_object(plain) || !sealer)
+        return 0;
+    if (value_is_string(old) && crypto_seal_is_current(sealer, value_text(old))) {
+        if (unseal(v, doc, old, &was, st) < 0)
+            return -1;
+        *ret = old;
+        if (value_equal_ordered(was, plain))
+            return 0;
+    }
+    *ret =
+        value_string(a, crypto_seal(sealer, a, value_get_string(doc, "id", ""), plain));
+    return 0;
+}
+
+/* optionsConfig with each entry's parameters through fn; NULL: without them. */
+static int
+map_options(struct model_view *v, const struct value *doc, const struct value *old,
+            int (*fn)(struct model_view *, const struct value *, const struct value *,
+                      const struct value *, const struct value **, struct status *),
+            const struct value **ret, struct status *st) {
+    struct arena *a = model_view_arena(v);
+    struct object_builder b;
+
+    object_begin(&b, a, 4);
+    for (VALUE_EACH_MEMBER(m, value_get(doc, "optionsConfig"))) {
+        const struct value *p = value_get(&m->value, "parameters");
+        const struct value *was =
+            value_get(value_get_len(old, m->key, m->key_len), "parameters");
+        const struct value *now = &value_undefined;
+        if (fn && fn(v, doc, p, was, &now, st) < 0)
+            return -1;
+        object_set_len(&b, m->key, m->key_len,
+                       value_is(p, VALUE_UNDEFINED)
+                           ? &m->value
+                           : value_with(a, &m->value, "parameters", now));
+    }
+    *ret = object_end(&b);
+    return 0;
+}
+
+static int unseal_option(struct model_view *v, const struct value *doc,
+                         const struct value *sealed, const struct value *old,
+                         const struct value **ret, struct status *st) {
+    (void)old;
+    return unseal(v, doc, sealed, ret, st);
+}
+
+static int open_options(struct model_view *v, const struct value *doc,
+                        const struct value **ret_doc, struct status *st) {
+    const struct value *options;
+
+    *ret_doc = doc;
+    if (!value_is_object(value_get(doc, "optionsConfig")))
+        return 0;
+    if (map_options(v, doc, NULL,
+                    auth_may_see_secrets(model_view_caller(v)) ? unseal_option : NULL,
+                    &options, st) < 0)
+        return -1;
+    *ret_doc = value_with(model_view_arena(v), doc, "optionsConfig", options);
+    return 0;
+}
+
+static int seal_all(struct model_view *v, const struct value *doc,
+                    const struct value **ret_doc, struct status *st) {
+    struct arena *a = model_view_arena(v);
+    const struct value *old, *options, *parameters;
+
+    if (!value_is_object(value_get(doc, "parameters")) &&
+        !value_is_object(value_get(doc, "optionsConfig")))
+        return 0;
+    int rc = model_get(v, EL_INTEGRATION, value_get_string(doc, "id", ""), &old, st);
+    if (rc < 0)
+        return -1;
+    if (rc == 1)
+        old = &value_undefined;
+    if (seal(v, doc, value_get(doc, "parameters"), value_get(old, "parameters"),
+             &parameters, st) < 0 ||
+        map_options(v, doc, value_get(old, "optionsConfig"), seal, &options, st) < 0)
+        return -1;
+    if (value_has(doc, "parameters"))
+        doc = value_with(a, doc, "parameters", parameters);
+    if (value_has(doc, "optionsConfig"))
+        doc = value_with(a, doc, "optionsConfig", options);
+    *ret_doc = doc;
     return 0;
 }
 
@@ -133,7 +230,7 @@ static int check(struct arena *a, const struct value *doc, struct status *st) {
 static int derive(struct model_view *v, const struct value *doc,
                   const struct value **ret_doc, struct status *st) {
     struct arena *a = model_view_arena(v);
-    const struct value *connector = NULL, *parameters = value_get(doc, "parameters");
+    const struct value *connector = NULL;
     int rc = find_connector(v, doc, &connector, st);
 
     if (rc < 0)
@@ -143,13 +240,8 @@ static int derive(struct model_view *v, const struct value *doc,
     if (!value_get_string(doc, "logoUri", NULL))
         doc = value_with(a, doc, "logoUri",
                          value_string(a, value_get_string(connector, "logoUri", "")));
-    if (value_is_object(parameters) && model_view_deps(v)->sealer)
-        doc = value_with(
-            a, doc, "parameters",
-            value_string(a, crypto_seal(model_view_deps(v)->sealer, a,
-                                        value_get_string(doc, "id", ""), parameters)));
     *ret_doc = doc;
-    return 0;
+    return seal_all(v, doc, ret_doc, st);
 }
 
 /* Says what is missing. */
@@ -192,7 +284,7 @@ static int inspect(struct model_view *v, const struct value *doc, struct model_r
                          value_get(version.doc, mirrored[i].of_connector));
     if (value_is_nullish(value_get(doc, "externalAppId")))
         model_report_set(r, "externalAppId", value_get(connector, "externalAppId"));
-    if (open_parameters(v, doc, &parameters, st) < 0)
+    if (unseal(v, doc, value_get(doc, "parameters"), &parameters, st) < 0)
         return -1;
     bool missing =
         lacks_parameters(value_get(version.doc, "parametersSchema"), parameters);
@@ -250,8 +342,27 @@ static int render_options(struct model_view *v, const struct value *doc,
     return 0;
 }
 
+/* Everywhere, also in joins: without the parameters of options. */
+static int serve(struct model_view *v, const struct value *doc,
+                 struct object_builder *out, struct status *st) {
+    const struct value *options;
+
+    if (!value_is_object(value_get(doc, "optionsConfig")))
+        return 0;
+    if (map_options(v, doc, NULL, NULL, &options, st) < 0)
+        return -1;
+    object_set(out, "optionsConfig", options);
+    return 0;
+}
+
 static int render(struct model_view *v, const struct value *doc,
                   struct object_builder *out, unsigned flags, struct status *st) {
+    const struct value *open;
+
+    if (open_options(v, doc, &open, st) < 0)
+        return -1;
+    if (value_has(open, "optionsConfig"))
+        object_set(out, "optionsConfig", value_get(open, "optionsConfig"));
     if (flags & MODEL_RENDER_JOINS &&
         model_render_connection(v, value_get_string(doc, "id", ""), out, st) < 0)
         return -1;
@@ -264,5 +375,7 @@ const struct element_domain integration_domain = {
     .check = check,
     .derive = derive,
     .inspect = inspect,
+    .open = open_options,
+    .serve = serve,
     .render = render,
 };

@@ -134,6 +134,10 @@ struct element_domain {
     /* A connection works: makes what it shall have, in the view. */
     int (*connected)(struct model_view *v, const struct value *connection,
                      struct status *st);
+    /* The document with sealed parts of its fields open, or without them where the view's
+     * caller may not see secrets; for exports. FIELD_SECRET fields are no part of it. */
+    int (*open)(struct model_view *v, const struct value *doc,
+                const struct value **ret_doc, struct status *st);
     /* The member of a flow node's config that names an element of the type; or NULL. */
     const char *unit;
     /* Adds members that are computed whenever it is served, also in joins. */

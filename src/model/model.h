@@ -208,6 +208,10 @@ void model_report_error(struct model_report *r, const char *type, const char *fm
 int model_report_depends(struct model_report *r, enum element_id type, const char *id,
                          const char *key, const struct value **ret_doc,
                          struct status *st);
+/* How many errors there are so far, and those from the nth on, as an array: for parts of
+ * an element that carry their own. */
+size_t model_report_errors(const struct model_report *r);
+const struct value *model_report_errors_from(const struct model_report *r, size_t n);
 /* Sets a server-side member of the element; undefined removes it. */
 void model_report_set(struct model_report *r, const char *member, const struct value *v);
 

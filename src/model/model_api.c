@@ -306,8 +306,9 @@ static int read_one(struct call *c, struct model_view *v, struct reply *rp,
 static const char *cache_key(const struct request *rq) {
     const struct caller *c = rq->caller;
 
-    return arena_printf(rq->arena, "%s\n%d\n%s\n%s\n%s", c->workspace_id, c->is_admin,
-                        c->customer_id ? c->customer_id : "", rq->path, rq->query_text);
+    return arena_printf(rq->arena, "%s\n%d%d\n%s\n%s\n%s", c->workspace_id, c->is_admin,
+                        auth_may_see_secrets(c), c->customer_id ? c->customer_id : "",
+                        rq->path, rq->query_text);
 }
 
 /*

@@ -15,9 +15,6 @@
 #include "base/status.h"
 #include "deps/deps.h"
 
-/* How often an operation is repeated when others change the same elements. */
-#define MAX_TRIES 8
-
 static bool is_changed(const struct model_entry *e) {
     return e->stored && e->stored != e->now && !value_equal_ordered(e->stored, e->now);
 }
@@ -86,19 +83,29 @@ static int insert_type(struct model_view *v, enum element_id type, struct status
     enum collection c = element_type(type)->collection;
     struct array_builder docs;
     struct model_entry *one = NULL;
+    bool is_implied = false;
+    int rc;
 
     array_begin(&docs, v->arena, 8);
     for (struct model_entry *e = v->all; e; e = e->next)
         if (e->type == type && !e->stored) {
             array_push(&docs, e->now);
+            is_implied |= e->is_implied;
             one = e;
         }
     if (!one)
         return 0;
-    if (docs.len == 1)
-        return store_insert(v->deps->store, c, one->now, st) < 0 ? explain_taken(one, st)
-                                                                 : 0;
-    return store_insert_many(v->deps->store, c, array_end(&docs), st);
+    rc = docs.len == 1 ? store_insert(v->deps->store, c, one->now, st)
+                       : store_insert_many(v->deps->store, c, array_end(&docs), st);
+    if (rc == 0)
+        return 0;
+    if (!is_implied || !st->key || strcmp(st->key, "already_exists") != 0)
+        return docs.len == 1 ? explain_taken(one, st) : -1;
+    /* Another request needed the same at the same time: with it the operation goes on. */
+    st_clear(st);
+    return st_fail(st, ST_CONCURRENCY, "conflict",
+                   "%s was made by somebody else at the same time",
+                   element_type(type)->title);
 }
 
 /* ---- Edges ---- */
@@ -157,7 +164,7 @@ int model_transact(const struct deps *deps, struct arena *a, const struct caller
                    const char *workspace_id,
                    int (*fn)(struct model_view *v, void *ctx, struct status *st),
                    void *ctx, struct status *st) {
-    for (int i = 0; i < MAX_TRIES; i++) {
+    for (int i = 0; i < MODEL_MAX_TRIES; i++) {
         struct model_view *v = model_view_new(deps, a, caller, workspace_id);
         if (fn(v, ctx, st) < 0)
             return -1;

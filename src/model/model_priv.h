@@ -16,11 +16,15 @@ struct model_entry {
     const struct value *stored; /* NULL: new */
     const struct value *now;    /* never NULL */
     bool evaluated;             /* by the present settling */
-    bool pinned; /* an import says what it is: does not follow its parent */
+    bool pinned;     /* an import says what it is: does not follow its parent */
+    bool is_implied; /* new, because another element needs it */
     bool in_queue;
     struct model_entry *next;   /* in `all` */
     struct model_entry *queued; /* in a settle queue */
 };
+
+/* How often an operation is repeated when others change the same elements. */
+#define MODEL_MAX_TRIES 8
 
 /* Settling goes through types in order of dependence, in each from the top layer down. */
 #define MODEL_RANKS (ELEMENT_COUNT * 3)
@@ -123,6 +127,10 @@ const struct value *model_follow(struct model_view *v, const struct element_type
                                  const struct value *parent, const struct value *child);
 /* Brings states, errors, children and dependants up to date, in the view. */
 int model_settle(struct model_view *v, struct status *st);
+
+/* Makes what an instance needs on its connection (model_needs.c). */
+int model_make_needed(struct model_view *v, const struct element_type *t,
+                      const struct value *doc, struct status *st);
 
 /* Checks a document, adds server-side members and slot, puts and queues it. */
 int model_finish(struct model_view *v, const struct element_type *t,

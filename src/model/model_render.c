@@ -12,8 +12,8 @@
 #include "crypto/crypto_seal.h"
 #include "deps/deps.h"
 
-static const char *const private_members[] = {"workspaceId", "layer", "slot", "refs",
-                                              NULL};
+static const char *const private_members[] = {"workspaceId", "layer",      "slot",
+                                              "refs",        "nodeStates", NULL};
 
 /* Members of a customer or connection that are nobody's business in a join. */
 static const char *const secret_members[] = {"workspaceId",
@@ -25,6 +25,7 @@ static const char *const secret_members[] = {"workspaceId",
                                              "layer",
                                              "slot",
                                              "refs",
+                                             "nodeStates",
                                              "stateData",
                                              "sealed",
                                              NULL};
@@ -195,7 +196,7 @@ static int render_applied(struct model_view *v, const struct element_type *t,
 static int render_secrets(struct model_view *v, const struct element_type *t,
                           const struct value *doc, struct object_builder *b,
                           struct status *st) {
-    bool may = !v->caller || v->caller->is_admin;
+    bool may = auth_may_see_secrets(v->caller);
 
     for (size_t i = 0; i < t->domain->fields_len; i++) {
         const struct element_field *f = &t->domain->fields[i];
@@ -260,6 +261,8 @@ int model_export_element(struct model_view *v, enum element_id type,
     const char *parent = model_parent_member(t, model_layer(doc));
     struct object_builder b;
 
+    if (t->domain->open && t->domain->open(v, doc, &doc, st) < 0)
+        return -1;
     object_begin(&b, v->arena, doc->len);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!value_is_nullish(value_get(doc, names[i])))

@@ -428,29 +428,40 @@ static const char *owner_of(const struct wanted *w) {
     return w->connection ? doc_id(w->connection) : w->customer;
 }
 
-/* Makes the missing instance; another request may do the same at the same time. */
+/*
+ * Makes the missing instance; another request may do the same at the same time. Each try
+ * has a view of its own: what could not be written must not be written by a later commit.
+ */
 static int make_instance(struct model_view *v, const struct wanted *w,
                          const struct value **ret_doc, struct status *st) {
     const struct model_scope scope = {.connection = w->connection,
                                       .customer_id = w->customer,
                                       .parent = w->base,
                                       .instance_key = w->selector->instance_key};
-    struct model_view *fresh;
-    int rc;
+    const char *key = w->selector->instance_key;
+    enum element_id type = w->type->id;
 
     if (!model_is_live(w->base) || (w->connection && !model_is_live(w->connection)))
         return none(w, st);
-    if (model_create(v, w->type->id, &scope, &value_empty_object, ret_doc, st) < 0)
-        return -1;
-    if (model_commit(v, st) == 0)
-        return model_get(v, w->type->id, doc_id(*ret_doc), ret_doc, st);
-    if (!st->key || strcmp(st->key, "already_exists") != 0)
-        return -1;
-    st_clear(st);
-    fresh = model_view_new(v->deps, v->arena, v->caller, v->workspace_id);
-    rc = model_find_instance(fresh, w->type->id, doc_id(w->base), owner_of(w),
-                             w->selector->instance_key, ret_doc, st);
-    return rc == 1 ? none(w, st) : rc;
+    v->committed = true;
+    for (int i = 0; i < MODEL_MAX_TRIES; i++) {
+        struct model_view *own =
+            model_view_new(v->deps, v->arena, v->caller, v->workspace_id);
+        int rc = i ? model_find_instance(own, type, doc_id(w->base), owner_of(w), key,
+                                         ret_doc, st)
+                   : 1;
+        if (rc != 1)
+            return rc;
+        if (model_create(own, type, &scope, &value_empty_object, ret_doc, st) < 0)
+            return -1;
+        if (model_commit(own, st) == 0)
+            return model_get(v, type, doc_id(*ret_doc), ret_doc, st);
+        if (st->type != ST_CONCURRENCY &&
+            (!st->key || strcmp(st->key, "already_exists") != 0))
+            return -1;
+        st_clear(st);
+    }
+    return none(w, st);
 }
 
 /* Archived instances are still found, for reading and restoring. */

@@ -149,6 +149,19 @@ void model_report_error(struct model_report *r, const char *type, const char *fm
     va_end(ap);
 }
 
+size_t model_report_errors(const struct model_report *r) {
+    return r->errors.len;
+}
+
+const struct value *model_report_errors_from(const struct model_report *r, size_t n) {
+    struct array_builder b;
+
+    array_begin(&b, r->view->arena, r->errors.len - n);
+    for (; n < r->errors.len; n++)
+        array_push(&b, &r->errors.items[n]);
+    return array_end(&b);
+}
+
 /* {workspaceElementReference: {type, id?, key?}} */
 static const struct value *reference(struct arena *a, const char *type, const char *id,
                                      const char *key) {
@@ -350,7 +363,8 @@ static int evaluate(struct model_view *v, struct model_entry *e, struct status *
 /* ---- What follows ---- */
 
 static const char *const state_members[] = {
-    "state", "errors", "isDeactivated", "dependencies", "refs", "revision", "updatedAt",
+    "state", "errors",   "isDeactivated", "dependencies",
+    "refs",  "revision", "updatedAt",     "nodeStates",
 };
 
 static const struct value *definition_of(struct arena *a, const struct value *doc) {

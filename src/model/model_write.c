@@ -324,7 +324,9 @@ int model_create(struct model_view *v, enum element_id type,
         if (t->domain->customise)
             doc = t->domain->customise(a, s.parent, doc);
     }
-    return model_finish(v, t, doc, ret_doc, st);
+    if (model_finish(v, t, doc, ret_doc, st) < 0)
+        return -1;
+    return model_make_needed(v, t, *ret_doc, st);
 }
 
 /* ---- Changing ---- */
@@ -387,10 +389,10 @@ int model_update(struct model_view *v, enum element_id type, const struct value 
     const struct value *next = object_end(&b);
     const char *parent = model_parent_member(t, layer);
     if (parent && value_has(doc, parent) && t->parent_type == t->id) {
-        if (config_differs(t, doc, next))
-            next = value_with(a, next, "isCustomized", &value_true);
         if (t->domain->customise)
             next = t->domain->customise(a, doc, next);
+        if (config_differs(t, doc, next))
+            next = value_with(a, next, "isCustomized", &value_true);
     }
     return model_finish(v, t, next, ret_doc, st);
 }
@@ -455,7 +457,9 @@ int model_setup(struct model_view *v, enum element_id type, const struct value *
         return -1;
     if (rc == 0)
         doc = model_follow(v, t, parent, doc);
-    return model_finish(v, t, doc, ret_doc, st);
+    if (model_finish(v, t, doc, ret_doc, st) < 0)
+        return -1;
+    return model_make_needed(v, t, *ret_doc, st);
 }
 
 int model_reset(struct model_view *v, enum element_id type, const struct value *doc,

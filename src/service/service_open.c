@@ -120,6 +120,7 @@ static int open_auth(struct service *s, struct status *st) {
             .base_uri = c->base_uri,
             .bootstrap_admin_email = c->bootstrap_admin_email,
             .disable_signup = c->disable_signup,
+            .customer_archived = connection_archive_all,
         },
         &s->deps.auth, st);
 }

@@ -368,7 +368,7 @@ static void cached_answers_change_with_what_they_were_made_of(void **state) {
                 value_at(value_get(expect(w, 200, "GET", "/actions", NULL), "items"), 0),
                 "name", name);
         }
-        seen += model_cache_get(w->deps.model_cache, w->store, "ws1\n1\n\n/actions/a\n",
+        seen += model_cache_get(w->deps.model_cache, w->store, "ws1\n11\n\n/actions/a\n",
                                 w->arena, &body);
     }
     assert_int_equal(seen, 3);
