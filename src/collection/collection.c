@@ -39,17 +39,48 @@ bool collection_has(const struct data_collection *c, const char *function) {
            !value_equals_text(value_get(f, "type"), "not-supported");
 }
 
-int collection_call(struct data_collection *c, const char *function,
-                    const struct value *args, const struct value **ret,
-                    struct status *st) {
+/*
+ * Old JavaScript is given these to call. fieldsToApi has been applied to what it gets.
+ */
+static const struct value *helpers(const struct data_collection *c) {
+    const struct value *code = value_get(function_of(c, "recordFromApi"), "code");
+    const struct value *to_api = function_of(c, "fieldsToApi");
+
+    return value_obj(collection_arena(c), "recordFromApi",
+                     value_is_string(code) ? code : NULL, "fieldsToApi",
+                     value_is_object(to_api) ? &value_null : NULL, NULL);
+}
+
+static const struct value *with_context(struct data_collection *c,
+                                        const struct value *args) {
     struct object_builder b;
 
     object_begin(&b, collection_arena(c), 8);
     object_set_all(&b, args);
     object_set(&b, "parameters", c->parameters);
     object_set(&b, "spec", c->spec);
-    return external_run_function(&c->session->external, function_of(c, function),
-                                 object_end(&b), ret, st);
+    return object_end(&b);
+}
+
+int collection_call_each(struct data_collection *c, const char *function,
+                         const struct value **args, size_t n,
+                         const struct value **ret_results, struct status *st) {
+    struct external_session *s = &c->session->external;
+    int rc;
+
+    for (size_t i = 0; i < n; i++)
+        args[i] = with_context(c, args[i]);
+    s->helpers = helpers(c);
+    rc =
+        external_run_function_each(s, function_of(c, function), args, n, ret_results, st);
+    s->helpers = NULL;
+    return rc;
+}
+
+int collection_call(struct data_collection *c, const char *function,
+                    const struct value *args, const struct value **ret,
+                    struct status *st) {
+    return collection_call_each(c, function, &args, 1, ret, st);
 }
 
 int collection_build(struct data_collection *c, const struct value *mapping,
@@ -230,19 +261,15 @@ static int page_of(struct data_collection *c, const struct value *given,
                    const struct value **ret, struct status *st) {
     const struct value *items =
         value_is_array(given) ? given : value_get(given, "records");
-    const struct value *drilldowns = value_get(given, "drilldowns"), *record;
+    const struct value *drilldowns = value_get(given, "drilldowns");
     struct arena *a = collection_arena(c);
     struct array_builder records;
 
     if (!value_is_array(items) && !value_is_nullish(items))
         return st_fail(st, ST_CONFIGURATION, NULL,
                        "the collection \"%.100s\" must give a list of records", c->key);
-    array_begin(&records, a, value_items_count(items));
-    for (VALUE_EACH_ITEM(i, items)) {
-        if (collection_record(c, i, &record, st) < 0)
-            return -1;
-        array_push(&records, record);
-    }
+    if (collection_records(c, items, &records, st) < 0)
+        return -1;
     *ret =
         value_obj(a, "records", array_end(&records), "cursor", cursor_of(a, given),
                   "drilldowns", value_items_count(drilldowns) ? drilldowns : NULL, NULL);

@@ -20,6 +20,13 @@ bool collection_has(const struct data_collection *c, const char *function);
 int collection_call(struct data_collection *c, const char *function,
                     const struct value *args, const struct value **ret,
                     struct status *st);
+/*
+ * The same n times, JavaScript in one job. args: replaced by what was given to the
+ * function. ret_results: n values.
+ */
+int collection_call_each(struct data_collection *c, const char *function,
+                         const struct value **args, size_t n,
+                         const struct value **ret_results, struct status *st);
 /* Evaluates a mapping over root on the session. */
 int collection_build(struct data_collection *c, const struct value *mapping,
                      const struct value *root, const struct value **ret,
@@ -29,6 +36,10 @@ const struct value *collection_drop_undefined(struct arena *a, const struct valu
 /* A DataRecord of what a method gave (engine.md 8.3, steps 6, 7 and 10). */
 int collection_record(struct data_collection *c, const struct value *given,
                       const struct value **ret_record, struct status *st);
+
+/* The same for a list (or a nullish value) of them; begins ret_records. */
+int collection_records(struct data_collection *c, const struct value *list,
+                       struct array_builder *ret_records, struct status *st);
 
 /* The model that applies when none is asked for, or NULL. */
 const char *collection_default_udm(struct data_collection *c);

@@ -302,21 +302,21 @@ static void on_called(struct external_session *x, const char *url, int status_co
 enum { ENGINE_TOKEN_S = 3600 };
 
 /* Code may call this server's API as the customer of its connection or of its run. */
-static int on_javascript(struct external_session *x, const char *code,
+static int on_javascript(struct external_session *x, const struct value *function,
                          const struct value *args, const struct value **ret_result,
                          struct status *st) {
     struct connection_session *s = (struct connection_session *)x;
     const char *customer = value_get_string(s->connection, "tenantId", s->customer_id);
     struct runner_owner owner = {.workspace = s->workspace, .customer_id = customer};
 
-    if (customer && runner_client_wants_engine(code)) {
+    if (customer && runner_client_wants_engine(value_get_string(function, "code", ""))) {
         owner.engine_uri = config_internal_uri(x->deps->config);
         if (auth_workspace_token(x->deps, x->arena,
                                  value_get_string(s->workspace, "id", ""), customer,
                                  ENGINE_TOKEN_S, &owner.engine_token, st) < 0)
             return -1;
     }
-    return runner_client_javascript(x, &owner, code, args, ret_result, st);
+    return runner_client_javascript(x, &owner, function, args, ret_result, st);
 }
 
 static const struct external_hooks hooks = {

@@ -338,6 +338,60 @@ static void put_udm_file(struct builder *b, const char *key, const char *stem,
     put(b, &b->data, key, "udm", value_with(b->arena, udm, model, of_model));
 }
 
+/* Does what follows the name of a constant make it a function? */
+static bool is_function_value(const char *rest, size_t len) {
+    const char *is = memchr(rest, '=', len), *end = rest + len;
+
+    if (!is)
+        return false;
+    for (is++; is < end && *is == ' '; is++)
+        ;
+    return is < end &&
+           (*is == '(' || strncmp(is, "async", 5) == 0 ||
+            strncmp(is, "function", 8) == 0 || memmem(is, (size_t)(end - is), "=>", 2));
+}
+
+/* The name of the function that a line exports, or NULL. */
+static const char *exported_name(struct builder *b, const char *line, size_t len) {
+    static const struct {
+        const char *text;
+        bool constant;
+    } heads[] = {{"export async function ", false},
+                 {"export function ", false},
+                 {"export const ", true}};
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+        size_t n = strlen(heads[i].text), k;
+
+        if (len <= n || strncmp(line, heads[i].text, n) != 0)
+            continue;
+        k = strspn(line + n, "abcdefghijklmnopqrstuvwxyz"
+                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$");
+        if (k == 0 ||
+            (heads[i].constant && !is_function_value(line + n + k, len - n - k)))
+            return NULL;
+        return arena_memdup(b->arena, line + n, k);
+    }
+    return NULL;
+}
+
+/* Old connectors: one file with a named export for each method of a collection. */
+static void put_named_exports(struct builder *b, const char *key,
+                              const struct value *function) {
+    const char *code = value_get_string(function, "code", ""), *line = code, *end;
+
+    for (; *line; line = *end ? end + 1 : end) {
+        const char *name;
+
+        end = line + strcspn(line, "\n");
+        name = exported_name(b, line, (size_t)(end - line));
+        if (name)
+            put_method(
+                b, &b->data, key, name,
+                value_with(b->arena, function, "entry", value_string(b->arena, name)));
+    }
+}
+
 static int read_collection_file(struct builder *b, const struct zip_file *f,
                                 const char *key, const char *file) {
     const char *stem = arena_memdup(b->arena, file, strcspn(file, "."));
@@ -371,6 +425,9 @@ static int read_collection_file(struct builder *b, const struct zip_file *f,
         return -1;
     if (rc == 1)
         warn(b, f->path, "file name not known");
+    else if (strcmp(stem, "index") == 0 &&
+             value_equals_text(value_get(v, "type"), "javascript"))
+        put_named_exports(b, key, v);
     else if (strncmp(stem, "udm-extract-", 12) == 0 ||
              strncmp(stem, "udm-parse-", 10) == 0)
         put_udm_file(b, key, stem, value_get(v, "mapping"));

@@ -35,10 +35,11 @@ struct external_hooks {
     /* The app said for good that the connection is gone. May be NULL. */
     void (*defunct)(struct external_session *s, const struct status *why);
     /*
-     * Runs a javascript function; NULL: custom code is off, and such a function is a
-     * custom_code error that says so.
+     * Runs a javascript function {code, entry?, each?}: with args, or, where `each` is an
+     * array, once with each of its items beside args, for an array of results. NULL:
+     * custom code is off, and such a function is a custom_code error that says so.
      */
-    int (*javascript)(struct external_session *s, const char *code,
+    int (*javascript)(struct external_session *s, const struct value *function,
                       const struct value *args, const struct value **ret_result,
                       struct status *st);
     /* One call was made: detail {request, response, timeMs}, secrets removed. May be
@@ -59,6 +60,7 @@ struct external_session {
     const struct value *credentials;
     const struct value *connection_parameters; /* what the user typed: `input` */
     const struct value *connector_parameters;
+    const struct value *helpers; /* code of functions that old code is given; or NULL */
     const struct formula_lookups *lookups; /* data links, schemas; or NULL */
     int64_t deadline_ms;                   /* on deps->clock's monotonic time; 0: none */
     const _Atomic int *cancel;             /* non-zero: the run was stopped; or NULL */
@@ -118,6 +120,13 @@ int external_plain_request(struct external_session *s, const char *base,
 int external_run_function(struct external_session *s, const struct value *function,
                           const struct value *args, const struct value **ret_result,
                           struct status *st);
+/*
+ * Runs it n times; JavaScript in one job. ret_results: n values. The first failure ends
+ * it.
+ */
+int external_run_function_each(struct external_session *s, const struct value *function,
+                               const struct value *const *args, size_t n,
+                               const struct value **ret_results, struct status *st);
 /* Runs an operation of the connector by its key; args.input is the operation's input. */
 int external_run_operation(struct external_session *s, const char *key,
                            const struct value *input, const struct value **ret_output,

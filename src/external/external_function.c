@@ -294,7 +294,7 @@ static int run_javascript(struct external_session *s, const struct value *functi
         return st_fail(st, ST_CUSTOM_CODE, NULL,
                        "custom code is off: no code runner is configured "
                        "(CUSTOM_CODE_RUNNER_URI)");
-    return s->hooks->javascript(s, value_get_string(function, "code", ""), args, ret, st);
+    return s->hooks->javascript(s, function, args, ret, st);
 }
 
 static int run_not_supported(struct external_session *s, const struct value *function,
@@ -338,6 +338,37 @@ int external_run_function(struct external_session *s, const struct value *functi
     rc = runners[type](s, function, args ? args : &value_empty_object, ret_result, st);
     s->depth--;
     return rc;
+}
+
+static int run_each(struct external_session *s, const struct value *function,
+                    const struct value *const *args, size_t n,
+                    const struct value **ret_results, struct status *st) {
+    const struct value *given;
+    struct array_builder all;
+
+    array_begin(&all, s->arena, n);
+    for (size_t i = 0; i < n; i++)
+        array_push(&all, args[i]);
+    function = value_with(s->arena, function, "each", array_end(&all));
+    if (external_run_function(s, function, &value_empty_object, &given, st) < 0)
+        return -1;
+    if (value_items_count(given) != n)
+        return st_fail(st, ST_CUSTOM_CODE, NULL, "the function gave %zu results for %zu",
+                       value_items_count(given), n);
+    for (size_t i = 0; i < n; i++)
+        ret_results[i] = value_at(given, i);
+    return 0;
+}
+
+int external_run_function_each(struct external_session *s, const struct value *function,
+                               const struct value *const *args, size_t n,
+                               const struct value **ret_results, struct status *st) {
+    if (n > 1 && value_equals_text(value_get(function, "type"), "javascript"))
+        return run_each(s, function, args, n, ret_results, st);
+    for (size_t i = 0; i < n; i++)
+        if (external_run_function(s, function, args[i], &ret_results[i], st) < 0)
+            return -1;
+    return 0;
 }
 
 int external_run_operation(struct external_session *s, const char *key,

@@ -108,24 +108,38 @@ static int64_t left_ms(const struct external_session *s) {
     return left < 1 ? 1 : left;
 }
 
+/* Those of the session's helpers that the code names. */
+static const struct value *helpers(struct external_session *s, const char *code,
+                                   const struct value *args) {
+    struct object_builder b;
+
+    object_begin(&b, s->arena, 2);
+    for (VALUE_EACH_MEMBER(m, s->helpers))
+        if (strstr(code, m->key) && !value_has(args, m->key))
+            object_set_key(&b, m, &m->value);
+    return object_end(&b);
+}
+
 static const struct value *job(struct external_session *s,
                                const struct runner_owner *owner, const char *id,
-                               const char *code, const struct value *args) {
+                               const struct value *function, const struct value *args) {
+    const char *code = value_get_string(function, "code", "");
     const struct config *c = s->deps->config;
     struct arena *a = s->arena;
 
-    return value_obj(a, "id", value_string(a, id), "code", value_string(a, code),
-                     "arguments", arguments(s, args), "limits",
-                     value_obj(a, "timeoutMs", value_number(a, (double)left_ms(s)),
-                               "memoryBytes",
-                               c->custom_code_memory_limit
-                                   ? value_number(a, (double)c->custom_code_memory_limit)
-                                   : NULL,
-                               NULL),
-                     "grant",
-                     value_obj(a, "external", external_grant(s, code), "engine",
-                               engine_grant(a, owner), NULL),
-                     "engine", engine_facts(a, c, owner), NULL);
+    return value_obj(
+        a, "id", value_string(a, id), "code", value_string(a, code), "entry",
+        value_get(function, "entry"), "each", value_get(function, "each"), "helpers",
+        helpers(s, code, args), "arguments", arguments(s, args), "limits",
+        value_obj(a, "timeoutMs", value_number(a, (double)left_ms(s)), "memoryBytes",
+                  c->custom_code_memory_limit
+                      ? value_number(a, (double)c->custom_code_memory_limit)
+                      : NULL,
+                  NULL),
+        "grant",
+        value_obj(a, "external", external_grant(s, code), "engine",
+                  engine_grant(a, owner), NULL),
+        "engine", engine_facts(a, c, owner), NULL);
 }
 
 /* ---- Asking the runner ---- */
@@ -243,11 +257,11 @@ static int read_answer(struct external_session *s, const struct http_answer *ans
 }
 
 static int run(struct external_session *s, const struct runner_owner *owner,
-               const char *code, const struct value *args,
+               const struct value *function, const struct value *args,
                const struct value **ret_answer, struct status *st) {
     const char *id = id_new(s->deps->clock, s->deps->rand, s->arena);
-    struct bytes body =
-        value_encode_arena(s->arena, job(s, owner, id, code, args), VALUE_ENCODE_COMPACT);
+    struct bytes body = value_encode_arena(s->arena, job(s, owner, id, function, args),
+                                           VALUE_ENCODE_COMPACT);
     struct http_answer answer;
 
     *ret_answer = &value_undefined;
@@ -266,8 +280,8 @@ static int run(struct external_session *s, const struct runner_owner *owner,
 static int limit_of(const struct external_session *s, const struct runner_owner *owner,
                     enum config_limit which) {
     const struct config *c = s->deps->config;
-    const struct value *own = value_path(owner->workspace, "limits",
-                                         config_limit_rows()[which].key, NULL);
+    const struct value *own =
+        value_path(owner->workspace, "limits", config_limit_rows()[which].key, NULL);
 
     if (!c->enable_limits)
         return 0;
@@ -292,7 +306,7 @@ static bool take_slots(struct external_session *s, const struct runner_owner *ow
 
 /* Runs it in a place of the workspace and of the customer. */
 static int run_in_slot(struct external_session *s, const struct runner_owner *owner,
-                       const char *code, const struct value *args,
+                       const struct value *function, const struct value *args,
                        const struct value **ret_answer, struct status *st) {
     const char *workspace = value_get_string(owner->workspace, "id", "");
     struct runner_slots *slots = s->deps->runner_slots;
@@ -301,14 +315,14 @@ static int run_in_slot(struct external_session *s, const struct runner_owner *ow
     int rc;
 
     if (!slots)
-        return run(s, owner, code, args, ret_answer, st);
+        return run(s, owner, function, args, ret_answer, st);
     while (!take_slots(s, owner, workspace))
         if (!pause_once(s, end, &pause))
             return st_fail(st, ST_BAD_REQUEST, "rate_limit_exceeded",
                            "as much custom code runs at once as the limits "
                            "parallelCustomCodeRuns and "
                            "parallelCustomCodeRunsPerCustomer allow");
-    rc = run(s, owner, code, args, ret_answer, st);
+    rc = run(s, owner, function, args, ret_answer, st);
     runner_slots_give(slots, workspace);
     if (owner->customer_id)
         runner_slots_give(slots, owner->customer_id);
@@ -323,7 +337,7 @@ static bool has_expired(const struct status *st) {
 }
 
 int runner_client_javascript(struct external_session *s, const struct runner_owner *owner,
-                             const char *code, const struct value *args,
+                             const struct value *function, const struct value *args,
                              const struct value **ret_result, struct status *st) {
     const struct value *answer;
     struct status refresh;
@@ -332,10 +346,10 @@ int runner_client_javascript(struct external_session *s, const struct runner_own
         return st_fail(st, ST_CUSTOM_CODE, "code_is_off",
                        "custom code is off: no code runner is configured "
                        "(CUSTOM_CODE_RUNNER_URI)");
-    if (strlen(code) > MAX_CODE_BYTES)
+    if (strlen(value_get_string(function, "code", "")) > MAX_CODE_BYTES)
         return st_fail(st, ST_CUSTOM_CODE, NULL, "the code is larger than %d bytes",
                        MAX_CODE_BYTES);
-    if (run_in_slot(s, owner, code, args, &answer, st) < 0) {
+    if (run_in_slot(s, owner, function, args, &answer, st) < 0) {
         if (!has_expired(st) || s->refreshed || s->making_client || !s->hooks->refresh)
             return -1;
         st_init(&refresh, s->arena);
@@ -346,7 +360,7 @@ int runner_client_javascript(struct external_session *s, const struct runner_own
         if (value_get_number(value_get(answer, "usage"), "clientSuccesses", 1) > 0)
             return -1; /* it has acted: the next run has the new credentials */
         st_clear(st);
-        if (run_in_slot(s, owner, code, args, &answer, st) < 0)
+        if (run_in_slot(s, owner, function, args, &answer, st) < 0)
             return -1;
     }
     *ret_result = value_get(answer, "result");

@@ -20,16 +20,16 @@ struct status;
 struct value;
 
 /*
- * The `javascript` hook of a session: runs `code` with args, to which the connection's
- * credentials, parameters and API client are added. -1: `custom_code` with lineNumber,
- * columnNumber and code in its data, or the error that the code let through. After
- * access_token_expired the credentials are renewed, and the code runs once more if no
- * request of it had succeeded. A stopped run (s->cancel) ends the job. More jobs of a
+ * The `javascript` hook of a session: runs {code, entry?, each?} with args, to which the
+ * connection's credentials, parameters and API client are added. -1: `custom_code` with
+ * lineNumber, columnNumber and code in its data, or the error that the code let through.
+ * After access_token_expired the credentials are renewed, and the code runs once more if
+ * no request of it had succeeded. A stopped run (s->cancel) ends the job. More jobs of a
  * workspace or a customer than its limits allow: `rate_limit_exceeded`, or a wait where
  * the session is asynchronous.
  */
 int runner_client_javascript(struct external_session *s, const struct runner_owner *owner,
-                             const char *code, const struct value *args,
+                             const struct value *function, const struct value *args,
                              const struct value **ret_result, struct status *st);
 /* Does the code name the client of this server's API? */
 bool runner_client_wants_engine(const char *code);

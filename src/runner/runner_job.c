@@ -117,8 +117,9 @@ bool runner_job_cancel(struct runner *r, const char *id) {
 /* ---- Frames ---- */
 
 static int start(struct job *j, const struct value *body, struct status *st) {
-    static const char *const passed[] = {"code",      "modules", "main", "entry",
-                                         "arguments", "engine",  NULL};
+    static const char *const passed[] = {"code",  "modules",   "main",
+                                         "entry", "arguments", "engine",
+                                         "each",  "helpers",   NULL};
     struct arena *a = j->arena;
     struct array_builder clients;
     struct buf b = BUF_INIT;

@@ -29,6 +29,26 @@ function addAliases(args) {
     alias('apiClient', 'externalApiClient');
 }
 
+// Functions of its collection that old code is given to call.
+async function addHelpers(args, helpers) {
+    for (const [name, code] of Object.entries(helpers)) {
+        if (code === null) {
+            args[name] = (given) => given;
+            continue;
+        }
+        const fn = pick(await load(code, `${name}.js`), undefined);
+        args[name] = (given) => fn(asArguments(given));
+    }
+}
+
+// The object itself, which is also what newer code finds under a name.
+function asArguments(given) {
+    if (typeof given !== 'object' || given === null) return given;
+    const args = { ...given };
+    for (const name of ['record', 'fields']) if (!(name in args)) Object.defineProperty(args, name, { value: given });
+    return args;
+}
+
 async function run(job) {
     for (const [name, source] of Object.entries(job.modules ?? {})) files.set(path.posix.normalize(name), source);
     let name = MAIN;
@@ -43,7 +63,20 @@ async function run(job) {
     if (job.clients?.includes('internal')) args.internalApiClient = apiClient('internal');
     if (job.clients?.includes('engine')) args.engineApiClient = args.membrane = engineClient(job.engine ?? { uri: 'https://api.invalid' });
     addAliases(args);
-    return pick(await load(source, name), job.entry)(args);
+    await addHelpers(args, job.helpers ?? {});
+    const fn = pick(await load(source, name), job.entry);
+    return Array.isArray(job.each) ? runEach(fn, args, job.each) : fn(args);
+}
+
+// One after the other: the calls must not see one another.
+async function runEach(fn, common, list) {
+    const results = [];
+    for (const own of list) {
+        const args = { ...common, ...own };
+        addAliases(args);
+        results.push((await fn(args)) ?? null);
+    }
+    return results;
 }
 
 function done(result, limit) {
