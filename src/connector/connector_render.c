@@ -65,7 +65,10 @@ const struct value *connector_render_collections(struct arena *a,
     array_begin(&b, a, 8);
     for (VALUE_EACH_MEMBER(m, value_get(contents, "data")))
         if (!value_is_true(value_get(&m->value, "isHidden")))
-            array_push(&b, value_obj(a, "key", value_get(&m->value, "key"), "name",
+            array_push(&b, value_obj(a, "type",
+                                     value_string(a, value_get_string(&m->value, "type",
+                                                                      "collection")),
+                                     "key", value_get(&m->value, "key"), "name",
                                      value_get(&m->value, "name"), "parametersSchema",
                                      value_get(&m->value, "parametersSchema"), NULL));
     return array_end(&b);
