@@ -84,6 +84,8 @@ export function launch(args, env) {
         const timer = setTimeout(() => running.kill('SIGKILL'), timeoutMs);
         const result = await running.ended;
         clearTimeout(timer);
+        // Of a sanitizer build: what it found must not get lost with the process.
+        if (/Sanitizer: |runtime error: /.test(running.stderr)) throw new Error(running.stderr);
         return result;
     };
     // The JSON lines of the log so far.
