@@ -99,18 +99,11 @@ static int run_http_request(struct run *r, const struct value **ret, struct stat
  */
 static int run_app_request(struct run *r, const struct value **ret, struct status *st) {
     const struct value *workspace = r->caller->workspace, *client, *request, *response;
-    const struct value *credentials = &value_undefined, *variables;
     const char *base = value_get_string(workspace, "apiBaseUri", NULL);
 
-    if (r->user &&
-        auth_customer_credentials(r->deps, r->arena, value_get_string(r->user, "id", ""),
-                                  &credentials, st) < 0)
-        return -1;
-    variables = value_obj(r->arena, "user", value_get(r->variables, "user"),
-                          "credentials", credentials, NULL);
-    client = value_obj(r->arena, "headers", value_get(workspace, "apiRequestHeaders"),
-                       "query", value_get(workspace, "apiRequestQuery"), NULL);
-    if (formula_build_value(r->arena, client, variables, &client, st) < 0 ||
+    if (connection_app_client(
+            r->deps, r->arena, workspace, value_get(r->variables, "user"),
+            r->user ? value_get_string(r->user, "id", "") : NULL, &client, st) < 0 ||
         built_request(r, &request, st) < 0)
         return -1;
     r->session.external.client = client;
@@ -479,6 +472,12 @@ static int execute(struct run *r, const struct action_type *type,
     return formula_resolve_value(r->arena, mapping, &run, ret, st);
 }
 
+/* More than the workspace may do is no failure of the action. */
+static bool is_own_limit(const struct status *st) {
+    return st->type == ST_BAD_REQUEST && st->key &&
+           strcmp(st->key, "rate_limit_exceeded") == 0;
+}
+
 int action_run(const struct deps *deps, struct arena *a, const struct caller *caller,
                const struct action_run_request *rq, struct action_run_result *ret,
                struct status *st) {
@@ -507,7 +506,7 @@ int action_run(const struct deps *deps, struct arena *a, const struct caller *ca
     connection_open_plain(deps, a, caller->workspace, r.connection, r.deadline_ms,
                           &r.session);
     if (execute(&r, type, &ret->output, st) < 0) {
-        if (st->type != ST_ACTION_RUN)
+        if (st->type != ST_ACTION_RUN && !is_own_limit(st))
             st_wrap(st, ST_ACTION_RUN, NULL, "%s", st->message);
         write_record(&r, ret->run_id, started, NULL, st);
         return -1;

@@ -48,6 +48,7 @@ struct connection_session {
     const struct value *connector;    /* document of the version */
     bool write_logs;                  /* settings.enableApiLogs */
     const char *customer_id; /* whom code acts as without a connection; or NULL */
+    bool with_own_app;       /* code may call the workspace owner's app (engine.md 14) */
 };
 
 /*
@@ -60,6 +61,14 @@ int connection_open_session(const struct deps *deps, struct arena *a,
                             const struct value *workspace, const struct value *connection,
                             int64_t deadline_ms, bool even_disconnected,
                             struct connection_session *s, struct status *st);
+/*
+ * The API client of the workspace owner's app for a customer: {baseUri, headers, query},
+ * built with its credentials; user: the customer as formulas see it (engine.md 14.1).
+ */
+int connection_app_client(const struct deps *deps, struct arena *a,
+                          const struct value *workspace, const struct value *user,
+                          const char *customer_id, const struct value **ret_client,
+                          struct status *st);
 /*
  * A session without any connection, for requests of a workspace to its own or other
  * addresses: no client, no credentials. connection and customer_id only label the logs.

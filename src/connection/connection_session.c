@@ -13,6 +13,7 @@
 #include "connector/connector.h"
 #include "crypto/crypto_seal.h"
 #include "deps/deps.h"
+#include "formula/formula.h"
 #include "journal/journal.h"
 #include "model/model.h"
 #include "runner/runner_client.h"
@@ -299,6 +300,41 @@ static void on_called(struct external_session *x, const char *url, int status_co
     journal_append(x->deps->journal, C_EXTERNAL_API_LOGS, object_end(&b), detail);
 }
 
+int connection_app_client(const struct deps *deps, struct arena *a,
+                          const struct value *workspace, const struct value *user,
+                          const char *customer_id, const struct value **ret_client,
+                          struct status *st) {
+    const struct value *credentials = &value_undefined;
+
+    if (customer_id &&
+        auth_customer_credentials(deps, a, customer_id, &credentials, st) < 0)
+        return -1;
+    return formula_build_value(
+        a,
+        value_obj(a, "baseUri", value_get(workspace, "apiBaseUri"), "headers",
+                  value_get(workspace, "apiRequestHeaders"), "query",
+                  value_get(workspace, "apiRequestQuery"), NULL),
+        value_obj(a, "user", user, "credentials", credentials, NULL), ret_client, st);
+}
+
+/* The same for code: it sees the customer without what is not its business. */
+static int own_app_client(struct connection_session *s, const char *customer_id,
+                          const struct value **ret_client, struct status *st) {
+    static const char *const not_shown[] = {"workspaceId", "credentials", NULL};
+    const struct deps *deps = s->external.deps;
+    struct arena *a = s->external.arena;
+    const struct value *user = &value_undefined;
+    int rc = auth_find_customer(deps, a, value_get_string(s->workspace, "id", ""),
+                                customer_id, &user, st);
+
+    if (rc < 0)
+        return -1;
+    if (rc == 0)
+        user = value_omit(a, user, not_shown);
+    return connection_app_client(deps, a, s->workspace, user, customer_id, ret_client,
+                                 st);
+}
+
 enum { ENGINE_TOKEN_S = 3600 };
 
 /* Code may call this server's API as the customer of its connection or of its run. */
@@ -316,6 +352,9 @@ static int on_javascript(struct external_session *x, const struct value *functio
                                  ENGINE_TOKEN_S, &owner.engine_token, st) < 0)
             return -1;
     }
+    if (s->with_own_app && customer &&
+        own_app_client(s, customer, &owner.app_client, st) < 0)
+        return -1;
     return runner_client_javascript(x, &owner, function, args, ret_result, st);
 }
 

@@ -12,8 +12,8 @@
 #include "crypto/crypto_seal.h"
 #include "deps/deps.h"
 
-static const char *const private_members[] = {"workspaceId", "layer",      "slot",
-                                              "refs",        "nodeStates", NULL};
+static const char *const private_members[] = {
+    "workspaceId", "layer", "slot", "refs", "nodeStates", "computedSchema", NULL};
 
 /* Members of a customer or connection that are nobody's business in a join. */
 static const char *const secret_members[] = {"workspaceId",

@@ -90,6 +90,13 @@ static const struct value *engine_grant(struct arena *a, const struct runner_own
                      value_string(a, o->engine_token), NULL);
 }
 
+static const struct value *app_grant(struct arena *a, const struct runner_owner *o,
+                                     const char *code) {
+    if (!o->app_client || !strstr(code, "internalApiClient"))
+        return NULL;
+    return value_obj(a, "client", o->app_client, NULL);
+}
+
 /* What the code may know of it: a client of the SDK shows its address. */
 static const struct value *engine_facts(struct arena *a, const struct config *c,
                                         const struct runner_owner *o) {
@@ -138,7 +145,7 @@ static const struct value *job(struct external_session *s,
                   NULL),
         "grant",
         value_obj(a, "external", external_grant(s, code), "engine",
-                  engine_grant(a, owner), NULL),
+                  engine_grant(a, owner), "internal", app_grant(a, owner, code), NULL),
         "engine", engine_facts(a, c, owner), NULL);
 }
 

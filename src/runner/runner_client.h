@@ -14,6 +14,7 @@ struct runner_owner {
     const char *customer_id;       /* or NULL */
     /* This server's own API, for code that calls it as the customer; NULL: not given. */
     const char *engine_uri, *engine_token;
+    const struct value *app_client; /* of the workspace owner's app; NULL: not given */
 };
 
 struct status;
