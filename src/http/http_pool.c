@@ -24,7 +24,7 @@
 #define STACK_BYTES ((size_t)512 * 1024)
 #endif
 
-enum { MIN_THREADS = 4, GROW_AFTER_US = 1000, IDLE_MS = 10000 };
+enum { MIN_THREADS = 4, FEW_THREADS = 64, GROW_AFTER_US = 1000, IDLE_MS = 10000 };
 
 struct worker {
     struct http_pool *pool;
@@ -132,13 +132,36 @@ static int spawn(struct http_pool *p) {
     return 0;
 }
 
+/*
+ * Since Linux 6.16 a process has a futex table of its own, sized by the processors: with
+ * thousands of parked threads each wake-up walks hundreds of strangers. Older kernels
+ * refuse the call and have a larger table. It takes the kernel up to 30 ms, so a pool
+ * that stays small never asks.
+ */
+static void widen_futex_table(unsigned threads) {
+    enum { FUTEX_HASH = 78, SET_SLOTS = 1 }; /* PR_FUTEX_HASH of newer headers */
+    unsigned long slots = 16;
+
+    while (slots < threads && slots < 8192)
+        slots *= 2;
+    (void)prctl(FUTEX_HASH, SET_SLOTS, slots, 0, 0);
+}
+
 static void *grow(void *arg) {
     struct http_pool *p = arg;
+    bool wide = false;
 
     pthread_mutex_lock(&p->mu);
     while (!p->stop) {
         struct timespec until;
         int64_t old;
+
+        if (!wide && p->threads > FEW_THREADS) {
+            wide = true;
+            pthread_mutex_unlock(&p->mu);
+            widen_futex_table(p->max_jobs);
+            pthread_mutex_lock(&p->mu);
+        }
 
         p->growing = p->first != NULL;
         if (!p->growing) {
@@ -158,26 +181,11 @@ static void *grow(void *arg) {
     return NULL;
 }
 
-/*
- * Since Linux 6.16 a process has a futex table of its own, sized by the processors: with
- * thousands of parked threads each wake-up walks hundreds of strangers. Older kernels
- * refuse the call and have a larger table.
- */
-static void widen_futex_table(unsigned threads) {
-    enum { FUTEX_HASH = 78, SET_SLOTS = 1 }; /* PR_FUTEX_HASH of newer headers */
-    unsigned long slots = 16;
-
-    while (slots < threads && slots < 8192)
-        slots *= 2;
-    (void)prctl(FUTEX_HASH, SET_SLOTS, slots, 0, 0);
-}
-
 struct http_pool *http_pool_new(unsigned max_jobs) {
     struct http_pool *p = calloc(1, sizeof(*p));
 
     assert(p && max_jobs > 0);
     p->max_jobs = max_jobs;
-    widen_futex_table(max_jobs);
     pthread_mutex_init(&p->mu, NULL);
     pthread_condattr_init(&p->monotonic);
     pthread_condattr_setclock(&p->monotonic, CLOCK_MONOTONIC);

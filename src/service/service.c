@@ -100,16 +100,16 @@ static void plan_listeners(struct service *s) {
     const struct config *c = o->config;
     unsigned rest = c->services;
 
-    if (o->ui_port) {
-        add_listener(s, SERVICE_UI, o->ui_port);
+    if (o->ui_port)
         rest &= ~(unsigned)SERVICE_UI;
-    }
-    if (o->console_port) {
-        add_listener(s, SERVICE_CONSOLE, o->console_port);
+    if (o->console_port)
         rest &= ~(unsigned)SERVICE_CONSOLE;
-    }
     if (rest)
-        add_listener(s, rest, (int)c->port);
+        add_listener(s, rest, (int)c->port); /* who waits for a start asks here */
+    if (o->ui_port)
+        add_listener(s, SERVICE_UI, o->ui_port);
+    if (o->console_port)
+        add_listener(s, SERVICE_CONSOLE, o->console_port);
     for (size_t i = 0; i < s->listeners_len; i++) {
         struct service_listener *l = &s->listeners[i];
 
@@ -237,19 +237,15 @@ static void stop_listeners(struct service *s) {
 /* ---- The order of it all ---- */
 
 static int serve(struct service *s, struct status *st) {
-    const char *line = "{}";
     int status = EX_TEMPFAIL, sig;
 
     if (service_open(s, &status, st) < 0)
         return status;
-    if (s->options->ready_fd >= 0 && (s->deps.config->services & SERVICE_CORE) &&
-        service_bootstrap(s, &line, st) < 0)
-        return EX_TEMPFAIL;
     for (size_t i = 0; i < s->listeners_len; i++)
         if (start_listener(&s->listeners[i], st) < 0)
             return EX_TEMPFAIL;
     service_start_tasks(s);
-    report_ready(s, line);
+    report_ready(s, s->ready_line);
     sig = wait_for_signal(s, -1);
     log_info(&s->log, "stopping", "signal=%d", sig);
     drain(s);
@@ -268,6 +264,7 @@ int service_run(const struct service_options *o) {
     s->arena = a;
     s->deps = (struct deps){
         .config = o->config, .clock = clock_system(), .rand = rand_system()};
+    s->ready_line = "{}";
     s->log = (struct log_ctx){.service = service_name(o->config->services)};
     setup_log(o->config, s->log.service);
     block_signals(s);

@@ -69,7 +69,8 @@ static int open_store(struct service *s, struct status *st) {
     struct timespec pause = {0, 250 * 1000000};
 
     for (;;) {
-        if (store_open_sqlite(path, &s->deps.store, st) == 0)
+        if ((s->options->owns_data ? store_open_sqlite_unsettled
+                                   : store_open_sqlite)(path, &s->deps.store, st) == 0)
             break;
         if (!st->key || strcmp(st->key, "unavailable") != 0 ||
             clock_monotonic_ms(s->deps.clock) >= end)
@@ -125,6 +126,13 @@ static int open_auth(struct service *s, struct status *st) {
         &s->deps.auth, st);
 }
 
+/* What a first start writes becomes durable in one go, before anybody else may look. */
+static int first_documents(struct service *s, struct status *st) {
+    if (s->options->ready_fd >= 0 && service_bootstrap(s, &s->ready_line, st) < 0)
+        return -1;
+    return store_settle(s->deps.store, st);
+}
+
 /* Only who owns the data knows that nobody else works on an unfinished run. */
 static int open_flow_runner(struct service *s, struct status *st) {
     s->deps.flow_runner = flow_runner_new(&s->deps, FLOW_THREADS);
@@ -158,6 +166,8 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
             *ret_exit = EX_CONFIG;
         return -1;
     }
+    if (first_documents(s, st) < 0)
+        return -1;
     service_open_queue(s);
     return c->services & SERVICE_API ? open_flow_runner(s, st) : 0;
 }
@@ -190,33 +200,49 @@ void service_close(struct service *s) {
 
 /* ---- Generated secrets ---- */
 
-static int read_secret(struct arena *a, const char *path, const char **ret_secret,
-                       struct status *st) {
-    char text[65] = "";
+/* NULL when the text has no such line with 32 characters or more. */
+static const char *line_of(struct arena *a, const char *text, const char *name) {
+    const char *start = arena_printf(a, "\n%s=", name), *at = strstr(text, start);
+    size_t len = at ? strcspn(at + strlen(start), "\r\n") : 0;
+
+    return len < 32 ? NULL : arena_printf(a, "%.*s", (int)len, at + strlen(start));
+}
+
+/* 1: there is no file. */
+static int read_secrets(struct arena *a, const char *path, struct service_secrets *ret,
+                        struct status *st) {
+    char text[1024] = "\n";
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n;
 
     if (fd < 0 && errno == ENOENT)
         return 1;
-    n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    n = fd < 0 ? -1 : read(fd, text + 1, sizeof(text) - 2);
     if (fd >= 0)
         close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    text[strcspn(text, "\r\n")] = '\0';
-    if (strlen(text) < 32)
+    if (n < 0)
+        return st_fail(st, ST_CONFIGURATION, NULL, "%s: %s", path, strerror(errno));
+    text[1 + n] = '\0';
+    ret->encryption_secret = line_of(a, text, "ENCRYPTION_SECRET");
+    ret->secret = line_of(a, text, "SECRET");
+    if (!ret->secret || !ret->encryption_secret)
         return st_fail(st, ST_CONFIGURATION, NULL,
-                       "%s: not a secret of 32 characters%s%s", path, n < 0 ? ": " : "",
-                       n < 0 ? strerror(errno) : "");
-    *ret_secret = arena_strdup(a, text);
+                       "%s: SECRET and ENCRYPTION_SECRET of 32 characters are missing",
+                       path);
     return 0;
 }
 
 /* Written under another name, then linked: two that start at once agree on one. */
-static int write_secret(struct arena *a, const char *path, struct status *st) {
-    const char *secret = token_new(rand_system(), a, 24);
+static int write_secrets(struct arena *a, const char *path, struct status *st) {
     const char *tmp = arena_printf(a, "%s.%d", path, (int)getpid());
     int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int bad = fd < 0 || dprintf(fd, "%s\n", secret) < 0 || fsync(fd) < 0;
+    int bad =
+        fd < 0 ||
+        dprintf(fd,
+                "# Without ENCRYPTION_SECRET the credentials in the database can't "
+                "be read.\nSECRET=%s\nENCRYPTION_SECRET=%s\n",
+                token_new(rand_system(), a, 24), token_new(rand_system(), a, 24)) < 0 ||
+        fsync(fd) < 0;
 
     if (fd >= 0)
         close(fd);
@@ -227,15 +253,15 @@ static int write_secret(struct arena *a, const char *path, struct status *st) {
     return bad ? -1 : 0;
 }
 
-int service_secret(struct arena *a, const char *data_dir, const char *name,
-                   const char **ret_secret, struct status *st) {
-    const char *path = arena_printf(a, "%s/%s", data_dir, name);
-    int rc = read_secret(a, path, ret_secret, st);
+int service_secrets(struct arena *a, const char *data_dir, struct service_secrets *ret,
+                    struct status *st) {
+    const char *path = arena_printf(a, "%s/secrets", data_dir);
+    int rc = read_secrets(a, path, ret, st);
 
     if (rc != 1)
         return rc;
-    if (write_secret(a, path, st) < 0)
+    if (write_secrets(a, path, st) < 0)
         return -1;
-    rc = read_secret(a, path, ret_secret, st);
+    rc = read_secrets(a, path, ret, st);
     return rc == 1 ? st_fail(st, ST_INTERNAL, NULL, "%s went away", path) : rc;
 }

@@ -41,6 +41,7 @@ struct service {
     struct arena *arena; /* lives as long as the process */
     struct deps deps;
     struct log_ctx log;
+    const char *ready_line; /* what a supervisor is told */
     struct service_listener listeners[SERVICE_MAX_LISTENERS];
     size_t listeners_len;
     atomic_bool is_ready, is_draining;
@@ -56,9 +57,13 @@ const char *service_name(unsigned services);
 /* service_open.c: what the roles need. -1 with ret_exit the status to end with. */
 int service_open(struct service *s, int *ret_exit, struct status *st);
 void service_close(struct service *s);
-/* A generated secret of 32 characters, kept in the data directory, mode 0600. */
-int service_secret(struct arena *a, const char *data_dir, const char *name,
-                   const char **ret_secret, struct status *st);
+/* Generated secrets of 32 characters, kept in the data directory in one file, "secrets",
+ * mode 0600. */
+struct service_secrets {
+    const char *secret, *encryption_secret;
+};
+int service_secrets(struct arena *a, const char *data_dir, struct service_secrets *ret,
+                    struct status *st);
 
 /* service_bootstrap.c: makes the first administrator, organisation and workspace where
  * they are missing; ret_line: what `up` tells about them, JSON on one line. */

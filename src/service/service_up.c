@@ -231,6 +231,7 @@ static void kill_all(struct child *children, size_t n, int sig) {
 
 static void on_signal(struct up *up, struct child *children, size_t n) {
     struct signalfd_siginfo info;
+    bool was_stopping = up->stopping;
     pid_t pid;
     int wait_status;
 
@@ -246,7 +247,7 @@ static void on_signal(struct up *up, struct child *children, size_t n) {
         for (size_t i = 0; i < n; i++)
             if (children[i].pid == pid)
                 on_exit_of(up, &children[i], wait_status);
-    if (up->stopping)
+    if (up->stopping && !was_stopping) /* a second one would cut their drain off */
         kill_all(children, n, SIGTERM);
 }
 
@@ -430,7 +431,7 @@ static const struct config *early_config(struct up *up) {
 
 static int prepare(struct up *up, struct status *st) {
     const struct config *early = early_config(up);
-    const char *secret = NULL, *encryption_secret = NULL;
+    struct service_secrets secrets;
 
     if (!up->data_dir)
         up->data_dir = early->data_dir ? early->data_dir : "data";
@@ -445,11 +446,9 @@ static int prepare(struct up *up, struct status *st) {
         return st_fail(st, ST_CONFIGURATION, NULL, "data directory: %s", strerror(errno));
     arena_defer(up->arena, free, (void *)up->data_dir);
     if (lock_data(up, st) < 0 ||
-        service_secret(up->arena, up->data_dir, "secret", &secret, st) < 0 ||
-        service_secret(up->arena, up->data_dir, "encryption-secret", &encryption_secret,
-                       st) < 0)
+        service_secrets(up->arena, up->data_dir, &secrets, st) < 0)
         return -1;
-    if (load_config(up, secret, encryption_secret) < 0)
+    if (load_config(up, secrets.secret, secrets.encryption_secret) < 0)
         return st_fail(st, ST_CONFIGURATION, NULL, "the configuration has errors");
     return 0;
 }

@@ -219,6 +219,10 @@ int store_ping(struct store *s, struct status *st) {
     return s->ops->ping(s, st);
 }
 
+int store_settle(struct store *s, struct status *st) {
+    return s->ops->settle ? s->ops->settle(s, st) : 0;
+}
+
 void store_close(struct store **sp) {
     if (*sp)
         (*sp)->ops->close(*sp);

@@ -182,6 +182,17 @@ int store_ping(struct store *s, struct status *st);
 /* SQLite below data_dir (created when absent, migrated when older); stores.def has the
  * rows. */
 int store_open_sqlite(const char *path, struct store **ret_store, struct status *st);
+/*
+ * The same for a first start that writes much and needs it all or nothing: a file that
+ * was missing is built aside, and what is written is neither durable nor seen by other
+ * processes (they wait) before store_settle(), and only one thread at a time may use the
+ * store. Closed or killed before, nothing remains.
+ */
+int store_open_sqlite_unsettled(const char *path, struct store **ret_store,
+                                struct status *st);
+/* Makes what was written durable, with two syncs in all; does nothing to a store that is
+ * settled. After a failure it can only be closed. */
+int store_settle(struct store *s, struct status *st);
 /* By address: "sqlite:PATH", "memory:"; stores.def has the schemes. -1 configuration when
  * the scheme is unknown. */
 int store_open(const char *address, struct store **ret_store, struct status *st);

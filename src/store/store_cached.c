@@ -527,6 +527,10 @@ static int cached_counter_add(struct store *base, const char *name, int64_t delt
     return inner->ops->counter_add(inner, name, delta, ret_value, st);
 }
 
+static int cached_settle(struct store *base, struct status *st) {
+    return store_settle(cached_of(base)->inner, st);
+}
+
 static int cached_ping(struct store *base, struct status *st) {
     return store_ping(cached_of(base)->inner, st);
 }
@@ -565,6 +569,7 @@ static const struct store_ops cached_ops = {
     .remove_many = cached_remove_many,
     .counter_add = cached_counter_add,
     .ping = cached_ping,
+    .settle = cached_settle,
     .close = cached_close,
     .version = cached_version,
 };

@@ -124,6 +124,12 @@ static int failing_counter_add(struct store *s, const char *name, int64_t delta,
     return in ? in->ops->counter_add(in, name, delta, ret_value, st) : -1;
 }
 
+static int failing_settle(struct store *s, struct status *st) {
+    struct store *in = pass(s, "settle", st);
+
+    return in ? store_settle(in, st) : -1;
+}
+
 static int failing_ping(struct store *s, struct status *st) {
     struct store *in = pass(s, "ping", st);
 
@@ -153,6 +159,7 @@ static const struct store_ops failing_ops = {
     .remove_many = failing_remove_many,
     .counter_add = failing_counter_add,
     .ping = failing_ping,
+    .settle = failing_settle,
     .close = failing_close,
 };
 

@@ -58,6 +58,8 @@ struct store_ops {
     int (*replace_many)(struct store *s, enum collection c, const struct value *docs,
                         const struct store_filter *const *expects, size_t n,
                         struct status *st);
+    /* May be NULL: what is written is durable from the start. */
+    int (*settle)(struct store *s, struct status *st);
     /* May be NULL: never known. */
     bool (*version)(const struct store *s, enum collection c, unsigned *ret_version);
 };

@@ -33,6 +33,10 @@ static int reader_take(struct sqlite_store *s, struct store_sqlite_conn **ret,
                        struct status *st) {
     struct store_sqlite_conn *c;
 
+    if (s->settled_path) {
+        *ret = s->writer.conn; /* one thread for all until the file is settled */
+        return 0;
+    }
     pthread_mutex_lock(&s->mu);
     s->waiting++;
     while (!s->idle && s->readers == s->readers_max)
@@ -56,6 +60,8 @@ static int reader_take(struct sqlite_store *s, struct store_sqlite_conn **ret,
 
 static void reader_give(struct sqlite_store *s, struct store_sqlite_conn *c) {
     arena_reset(c->scratch);
+    if (s->settled_path)
+        return;
     pthread_mutex_lock(&s->mu);
     c->next = s->idle;
     s->idle = c;
@@ -799,6 +805,7 @@ static void store_free(struct sqlite_store *s) {
         s->idle = c->next;
         store_sqlite_conn_close(&c);
     }
+    store_sqlite_file_close(s);
     pthread_cond_destroy(&s->returned);
     pthread_mutex_destroy(&s->mu);
     arena_free(&s->arena);
@@ -808,8 +815,17 @@ static void store_free(struct sqlite_store *s) {
 static void sqlite_close(struct store *base) {
     struct sqlite_store *s = sqlite_of(base);
 
-    store_sqlite_writer_stop(&s->writer);
+    store_sqlite_writer_close(&s->writer);
     store_free(s);
+}
+
+static int sqlite_settle(struct store *base, struct status *st) {
+    struct sqlite_store *s = sqlite_of(base);
+
+    if (s->settled_path && store_sqlite_file_settle(s, &s->writer.conn, st) < 0)
+        return -1;
+    store_sqlite_writer_start(&s->writer);
+    return 0;
 }
 
 static const struct store_ops sqlite_ops = {
@@ -829,6 +845,7 @@ static const struct store_ops sqlite_ops = {
     .remove_many = sqlite_remove_many,
     .counter_add = sqlite_counter_add,
     .ping = sqlite_ping,
+    .settle = sqlite_settle,
     .close = sqlite_close,
 };
 
@@ -840,6 +857,7 @@ static struct sqlite_store *store_alloc(const char *path) {
     if (!s)
         abort();
     s->base.ops = &sqlite_ops;
+    s->lock = -1;
     s->arena = arena_new(0);
     mkdir(dirname(arena_strdup(s->arena, path)), 0700);
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
@@ -854,34 +872,29 @@ static struct sqlite_store *store_alloc(const char *path) {
     return s;
 }
 
-/* The file in the form that this binary knows, made where it is missing. */
-static int open_writer(struct sqlite_store *s, struct store_sqlite_conn **ret_conn,
-                       struct status *st) {
-    struct store_sqlite_conn *w = NULL;
-    int lock, rc = -1;
-
-    if (store_sqlite_lock(s->path, s->arena, &lock, st) < 0)
-        return -1;
-    if (store_sqlite_create(s, st) == 0 &&
-        store_sqlite_conn_open(s->path, SQLITE_CONN_WRITER, &w, st) == 0)
-        rc = store_sqlite_schema_migrate(s, w, st);
-    store_sqlite_unlock(lock);
-    if (rc < 0)
-        store_sqlite_conn_close(&w);
-    else
-        *ret_conn = w;
-    return rc;
-}
-
-int store_open_sqlite(const char *path, struct store **ret_store, struct status *st) {
+int store_open_sqlite_unsettled(const char *path, struct store **ret_store,
+                                struct status *st) {
     struct sqlite_store *s = store_alloc(path);
     struct store_sqlite_conn *w;
 
-    if (open_writer(s, &w, st) < 0) {
+    if (store_sqlite_file_open(s, &w, st) < 0) {
         store_free(s);
         return -1;
     }
-    store_sqlite_writer_start(&s->writer, w);
+    store_sqlite_writer_open(&s->writer, w);
     *ret_store = &s->base;
+    return 0;
+}
+
+int store_open_sqlite(const char *path, struct store **ret_store, struct status *st) {
+    struct store *s;
+
+    if (store_open_sqlite_unsettled(path, &s, st) < 0)
+        return -1;
+    if (store_settle(s, st) < 0) {
+        store_close(&s);
+        return -1;
+    }
+    *ret_store = s;
     return 0;
 }

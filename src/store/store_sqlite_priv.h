@@ -71,12 +71,14 @@ struct store_sqlite_writer {
     struct store_sqlite_job *first, **last; /* guarded by: mu */
     struct store_sqlite_wave *wave; /* guarded by: mu; who waits for the next commit */
     bool asleep, stop;              /* guarded by: mu */
+    bool started;                   /* before other threads write */
 };
 
 struct sqlite_store {
     struct store base;
     struct arena *arena;
-    const char *path;
+    const char *path, *settled_path; /* settled_path: NULL but for a file in the making */
+    int lock;                        /* -1: others may open and make the file */
     struct store_sqlite_table table[COLLECTION_COUNT];
     struct store_sqlite_writer writer;
     pthread_mutex_t mu;
@@ -130,13 +132,21 @@ const char *store_sqlite_table_expr(const struct store_sqlite_table *t, struct a
 int store_sqlite_schema_migrate(struct sqlite_store *s, struct store_sqlite_conn *c,
                                 struct status *st);
 
-/* ---- Creation (store_sqlite_create.c) ---- */
+/* ---- The file (store_sqlite_create.c) ---- */
 
-/* Waits for its turn to open or make the file; ret_fd is for store_sqlite_unlock(). */
-int store_sqlite_lock(const char *path, struct arena *a, int *ret_fd, struct status *st);
-void store_sqlite_unlock(int fd);
-/* Makes the file, durable and complete, where it is missing. Under the lock. */
-int store_sqlite_create(struct sqlite_store *s, struct status *st);
+/*
+ * Waits for its turn, then opens s->path in the form that this binary knows. Where the
+ * file is missing, gives a connection to a new one that is not settled: s->settled_path
+ * is the name it will get, s->path the one it has, and others wait for their turn.
+ */
+int store_sqlite_file_open(struct sqlite_store *s, struct store_sqlite_conn **ret_conn,
+                           struct status *st);
+/* Gives a new file its name, durably. *conn: the only one, to the new name afterwards;
+ * NULL after a failure. */
+int store_sqlite_file_settle(struct sqlite_store *s, struct store_sqlite_conn **conn,
+                             struct status *st);
+/* Removes a file that was not settled; lets others have their turn. */
+void store_sqlite_file_close(struct sqlite_store *s);
 
 /* ---- Queries (store_sqlite_query.c) ---- */
 
@@ -167,11 +177,13 @@ int store_sqlite_query_functions(struct store_sqlite_conn *c);
 
 /* ---- Writer (store_sqlite_writer.c) ---- */
 
-/* Takes the connection. */
-void store_sqlite_writer_start(struct store_sqlite_writer *w,
-                               struct store_sqlite_conn *conn);
+/* Takes the connection. Jobs run on their caller's thread, one thread at a time. */
+void store_sqlite_writer_open(struct store_sqlite_writer *w,
+                              struct store_sqlite_conn *conn);
+/* From now on jobs run on the writer's own thread, in groups. */
+void store_sqlite_writer_start(struct store_sqlite_writer *w);
 /* Finishes what was queued. */
-void store_sqlite_writer_stop(struct store_sqlite_writer *w);
+void store_sqlite_writer_close(struct store_sqlite_writer *w);
 /* Blocks until the job's transaction is durable; gives what run gave, or -1. */
 int store_sqlite_writer_do(struct store_sqlite_writer *w, struct store_sqlite_job *job,
                            struct status *st);

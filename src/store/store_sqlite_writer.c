@@ -144,6 +144,10 @@ int store_sqlite_writer_do(struct store_sqlite_writer *w, struct store_sqlite_jo
     job->st = st;
     job->rc = -1;
     job->next = NULL;
+    if (!w->started) {
+        run_group(w->conn, job);
+        return job->rc;
+    }
     pthread_mutex_lock(&w->mu);
     assert(!w->stop);
     *w->last = job;
@@ -158,9 +162,15 @@ int store_sqlite_writer_do(struct store_sqlite_writer *w, struct store_sqlite_jo
     return job->rc;
 }
 
-void store_sqlite_writer_start(struct store_sqlite_writer *w,
-                               struct store_sqlite_conn *conn) {
+void store_sqlite_writer_open(struct store_sqlite_writer *w,
+                              struct store_sqlite_conn *conn) {
     w->conn = conn;
+    w->started = false;
+}
+
+void store_sqlite_writer_start(struct store_sqlite_writer *w) {
+    if (w->started)
+        return;
     w->first = NULL;
     w->last = &w->first;
     w->wave = wave_new();
@@ -169,16 +179,20 @@ void store_sqlite_writer_start(struct store_sqlite_writer *w,
     pthread_cond_init(&w->wake, NULL);
     if (pthread_create(&w->thread, NULL, write_groups, w) != 0)
         abort();
+    w->started = true;
 }
 
-void store_sqlite_writer_stop(struct store_sqlite_writer *w) {
-    pthread_mutex_lock(&w->mu);
-    w->stop = true;
-    pthread_cond_signal(&w->wake);
-    pthread_mutex_unlock(&w->mu);
-    pthread_join(w->thread, NULL);
-    wave_unref(w->wave);
-    pthread_cond_destroy(&w->wake);
-    pthread_mutex_destroy(&w->mu);
+void store_sqlite_writer_close(struct store_sqlite_writer *w) {
+    if (w->started) {
+        pthread_mutex_lock(&w->mu);
+        w->stop = true;
+        pthread_cond_signal(&w->wake);
+        pthread_mutex_unlock(&w->mu);
+        pthread_join(w->thread, NULL);
+        wave_unref(w->wave);
+        pthread_cond_destroy(&w->wake);
+        pthread_mutex_destroy(&w->mu);
+        w->started = false;
+    }
     store_sqlite_conn_close(&w->conn);
 }

@@ -278,6 +278,7 @@ static void every_acknowledged_write_survives_a_kill(void **state) {
     struct status st;
 
     (void)state;
+    strcpy(dir, "/tmp/test-crash-XXXXXX");
     assert_non_null(mkdtemp(dir));
     for (int round = 0; round < kills; round++) {
         for (int t = 0; t < THREADS; t++)
@@ -302,8 +303,110 @@ static void every_acknowledged_write_survives_a_kill(void **state) {
     nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* ---- A first start ---- */
+
+enum { FIRST_DOCUMENTS = 12 };
+
+/* Says over the pipe when it begins and when what it wrote is settled. */
+static void first_start(const char *path, int pipe) {
+    struct arena *a = arena_new(0);
+    struct store *s;
+    struct status st;
+
+    st_init(&st, a);
+    if (write(pipe, "b", 1) != 1 || store_open_sqlite_unsettled(path, &s, &st) != 0)
+        _exit(2);
+    for (int i = 0; i < FIRST_DOCUMENTS; i++)
+        if (store_insert(s, C_ACTIONS, whole_doc(a, arena_printf(a, "f-%d", i), i),
+                         &st) != 0)
+            _exit(3);
+    if (store_settle(s, &st) != 0 || write(pipe, "s", 1) != 1)
+        _exit(4);
+    for (;;)
+        pause();
+}
+
+static void sleep_ns(uint64_t ns) {
+    struct timespec t = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+
+    nanosleep(&t, NULL);
+}
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Kills a first start `after` it began; 0: when it has settled. Gives whether it had. */
+static bool kill_first_start(const char *path, uint64_t after_ns) {
+    int fds[2];
+    char said;
+    bool settled = false;
+    pid_t child;
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    if ((child = fork()) == 0)
+        first_start(path, fds[1]);
+    close(fds[1]);
+    assert_int_equal(read(fds[0], &said, 1), 1);
+    assert_int_equal(said, 'b');
+    if (after_ns)
+        sleep_ns(after_ns);
+    else
+        settled = read(fds[0], &said, 1) == 1;
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    settled |= read(fds[0], &said, 1) == 1;
+    close(fds[0]);
+    return settled;
+}
+
+static void a_killed_first_start_left_all_or_nothing(void **state) {
+    struct arena *a = arena_new(0);
+    uint64_t whole_ns, start_ns;
+    int complete = 0;
+
+    (void)state;
+    strcpy(dir, "/tmp/test-crash-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    start_ns = now_ns();
+    assert_true(kill_first_start(arena_printf(a, "%s/whole.db", dir), 0));
+    whole_ns = now_ns() - start_ns;
+    for (int round = 0; round < kills; round++) {
+        const char *path = arena_printf(a, "%s/%d.db", dir, round);
+        bool settled = kill_first_start(path, 1 + whole_ns * (uint64_t)(round + 1) /
+                                                      (uint64_t)kills);
+        const struct value *doc;
+        struct status st;
+        struct store *s;
+        uint64_t n;
+
+        st_init(&st, a);
+        if (store_open_sqlite_unsettled(path, &s, &st) != 0)
+            fail_msg("round %d: %s", round, st.message);
+        assert_int_equal(store_count(s, C_ACTIONS, NULL, &n, &st), 0);
+        assert_true(n == FIRST_DOCUMENTS || (n == 0 && !settled));
+        complete += n == FIRST_DOCUMENTS;
+        for (int i = 0; i < FIRST_DOCUMENTS && n == 0; i++)
+            assert_int_equal(store_insert(s, C_ACTIONS,
+                                          whole_doc(a, arena_printf(a, "f-%d", i), i),
+                                          &st),
+                             0);
+        assert_int_equal(store_settle(s, &st), 0);
+        assert_true(look(s, a, "f-0", &doc) && look(s, a, "f-11", &doc));
+        store_close(&s);
+        check_integrity(path);
+    }
+    print_message("%d first starts killed, %d were complete\n", kills, complete);
+    arena_free(&a);
+    nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_killed_first_start_left_all_or_nothing),
         cmocka_unit_test(every_acknowledged_write_survives_a_kill),
     };
 

@@ -388,6 +388,33 @@ static void what_a_killed_creation_left_is_removed(void **state) {
     assert_int_equal(access(arena_printf(arena, "%s-journal", left), F_OK), -1);
 }
 
+static void what_is_not_settled_is_nowhere(void **state) {
+    struct store *s;
+    const struct value *doc;
+
+    (void)state;
+    assert_int_equal(store_open_sqlite_unsettled(path, &s, &st), 0);
+    put(s, C_ACTIONS, "a", "k");
+    assert_int_equal(store_get(s, arena, C_ACTIONS, "a", &doc, &st), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    store_close(&s);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(access(arena_printf(arena, "%s.new", path), F_OK), -1);
+
+    assert_int_equal(store_open_sqlite_unsettled(path, &s, &st), 0);
+    put(s, C_ACTIONS, "b", "k");
+    assert_int_equal(store_settle(s, &st), 0);
+    put(s, C_ACTIONS, "c", "l");
+    assert_int_equal(store_settle(s, &st), 0);
+    store_close(&s);
+    s = open_again();
+    assert_int_equal(store_get(s, arena, C_ACTIONS, "a", &doc, &st), 1);
+    assert_int_equal(store_get(s, arena, C_ACTIONS, "b", &doc, &st), 0);
+    assert_int_equal(store_get(s, arena, C_ACTIONS, "c", &doc, &st), 0);
+    store_close(&s);
+    assert_int_equal(sql_number("SELECT journal_mode='wal' FROM pragma_journal_mode"), 1);
+}
+
 static void two_processes_share_one_file(void **state) {
     struct store *s = open_again();
     uint64_t once;
@@ -431,6 +458,7 @@ int main(void) {
         TEST(a_full_disk_fails_writes_and_passes),
         TEST(two_processes_share_one_file),
         TEST(many_processes_open_a_new_file_at_once),
+        TEST(what_is_not_settled_is_nowhere),
         TEST(what_a_killed_creation_left_is_removed),
     };
     int failed = cmocka_run_group_tests_name("file", tests, NULL, NULL);

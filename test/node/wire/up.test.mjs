@@ -82,12 +82,13 @@ test('an unknown path is a 404 in the error shape, with a request id', async () 
 test('generated secrets are private and stay the same', async () => {
     const dataDir = tempDir();
     const first = await startServer({ dataDir });
-    const files = ['secret', 'encryption-secret'].map((name) => join(dataDir, name));
-    for (const file of files) assert.equal(statSync(file).mode & 0o777, 0o600);
-    const before = files.map((file) => readFileSync(file, 'utf8'));
+    const file = join(dataDir, 'secrets');
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    const before = readFileSync(file, 'utf8');
+    assert.match(before, /^SECRET=[\w-]{32}$/m);
     assert.deepEqual(await first.stop(), { code: 0, signal: null });
     const second = await startServer({ dataDir });
-    assert.deepEqual(files.map((file) => readFileSync(file, 'utf8')), before);
+    assert.equal(readFileSync(file, 'utf8'), before);
     assert.equal(second.workspaceKey, first.workspaceKey);
     assert.equal(second.workspaceSecret, first.workspaceSecret);
     assert.equal((await second.stop()).code, 0);
@@ -131,4 +132,22 @@ test('the data directory is private', () => {
     assert.equal(statSync(server.dataDir).mode & 0o077, 0);
     for (const name of readdirSync(server.dataDir))
         assert.equal(statSync(join(server.dataDir, name)).mode & 0o077, 0, name);
+});
+
+test('a first start that is killed at any moment is completed by the next', async () => {
+    for (let round = 0; round < 6; round++) {
+        const dataDir = tempDir();
+        const args = ['up', '--data', dataDir, '--port', '0'];
+        const killed = launch(args, {});
+        await new Promise((done) => setTimeout(done, [0, 20, 40, 60, 90, 140][round]));
+        await killed.stop('SIGKILL');
+        let mine; // the killed one's core may hold the lock until the kernel has ended it
+        await until(async () => (mine = await startServer({ dataDir }).catch(() => null)), 'a second start');
+        assert.ok(mine.workspaceSecret.length >= 32);
+        assert.equal((await mine.stop()).code, 0);
+        const again = await startServer({ dataDir });
+        assert.equal(again.workspaceKey, mine.workspaceKey);
+        assert.equal(again.workspaceSecret, mine.workspaceSecret);
+        assert.equal((await again.stop()).code, 0);
+    }
 });
