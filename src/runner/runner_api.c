@@ -71,6 +71,12 @@ static const char *layer_names(const struct runner *r, char *out, size_t size) {
     return out;
 }
 
+static const char *mode_name(const struct runner *r) {
+    if (!r->has_node)
+        return "off";
+    return r->mode == RUNNER_MODE_ZYGOTE ? "zygote" : "process";
+}
+
 int runner_accept_layers(struct runner *r, struct status *st) {
     char names[128];
 
@@ -81,8 +87,9 @@ int runner_accept_layers(struct runner *r, struct status *st) {
     for (size_t i = 0; i < LAYERS_LEN; i++)
         metric_set(r->held, (const char *[]){layers[i].name},
                    (r->layers & layers[i].layer) != 0);
-    log_info(&r->log, "custom code runs", "node=%s version=%s spaces=%d isolation=%s",
-             r->plan.node, r->node_version, r->spaces,
+    log_info(&r->log, "custom code runs",
+             "node=%s version=%s mode=%s why=%s spaces=%d isolation=%s", r->plan.node,
+             r->node_version, mode_name(r), r->why_process, r->spaces,
              layer_names(r, names, sizeof(names)));
     return 0;
 }
@@ -112,6 +119,15 @@ static bool read_idle(void *ctx, double *ret) {
     return true;
 }
 
+static bool read_is_zygote(void *ctx, double *ret) {
+    struct runner *r = ctx;
+
+    pthread_mutex_lock(&r->lock);
+    *ret = r->has_node && r->mode == RUNNER_MODE_ZYGOTE;
+    pthread_mutex_unlock(&r->lock);
+    return true;
+}
+
 static void register_metrics(struct runner *r, struct metrics *m) {
     static const char *const result[] = {"result", NULL};
     static const char *const layer[] = {"layer", NULL};
@@ -131,6 +147,15 @@ static void register_metrics(struct runner *r, struct metrics *m) {
                          "Time until a process waits for a job.", NULL);
     r->calls = metrics_register(m, METRIC_COUNTER, "custom_code_runner_requests_total",
                                 "Requests of custom code.", result);
+    r->zygote_starts =
+        metrics_register(m, METRIC_HISTOGRAM, "custom_code_runner_zygote_start_seconds",
+                         "Time until a new zygote can fork.", NULL);
+    r->retries = metrics_register(m, METRIC_COUNTER, "custom_code_runner_retries_total",
+                                  "Jobs given to another process, untouched.", NULL);
+    metrics_register_reader(m, "custom_code_runner_zygote",
+                            "1 when jobs are forks of a warm Node, 0 when each is a new "
+                            "process.",
+                            read_is_zygote, r);
     r->held = metrics_register(m, METRIC_GAUGE, "custom_code_runner_isolation",
                                "1 for a layer of isolation that holds.", layer);
 }
@@ -290,7 +315,7 @@ static const struct value *isolation(const struct runner *r, struct arena *a) {
 static int health(struct request *rq, struct reply *rp, struct status *st) {
     struct runner *r = rq->deps->runner;
     struct arena *a = rq->arena;
-    const char *text;
+    const char *text, *mode, *why;
     int64_t at;
     int running;
     bool ok;
@@ -305,18 +330,20 @@ static int health(struct request *rq, struct reply *rp, struct status *st) {
     ok = r->health_ok;
     text = arena_strdup(a, r->health_text);
     running = r->running;
+    mode = mode_name(r);
+    why = *r->why_process ? arena_strdup(a, r->why_process) : NULL;
     pthread_mutex_unlock(&r->lock);
     reply_header(rp, "Cache-Control", "no-store");
     return reply_json(
         rp, ok ? 200 : 503,
-        value_obj(a, "status", value_string(a, ok ? "ok" : "failing"), "message",
-                  ok ? NULL : value_string(a, text), "service",
-                  value_string(a, "code-runner"), "version",
-                  value_string(a, MEMBRANE_VERSION), "node",
-                  r->has_node ? value_string(a, r->node_version) : &value_null, "mode",
-                  value_string(a, r->has_node ? "process" : "off"), "isolation",
-                  isolation(r, a), "totalJobSpaces", value_number(a, r->spaces),
-                  "remainingJobSpaces", value_number(a, r->spaces - running), NULL));
+        value_obj(
+            a, "status", value_string(a, ok ? "ok" : "failing"), "message",
+            ok ? NULL : value_string(a, text), "service", value_string(a, "code-runner"),
+            "version", value_string(a, MEMBRANE_VERSION), "node",
+            r->has_node ? value_string(a, r->node_version) : &value_null, "mode",
+            value_string(a, mode), "modeReason", why ? value_string(a, why) : NULL,
+            "isolation", isolation(r, a), "totalJobSpaces", value_number(a, r->spaces),
+            "remainingJobSpaces", value_number(a, r->spaces - running), NULL));
 }
 
 static int metrics_text(struct request *rq, struct reply *rp, struct status *st) {

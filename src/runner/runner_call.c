@@ -105,24 +105,27 @@ int runner_io_successes(struct runner_io *io) {
 
 /* ---- Frames ---- */
 
-static int write_all(int fd, const char *data, size_t len) {
-    while (len > 0) {
-        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+/* Head and body together, so that the other side wakes once. */
+int runner_write_frame(int fd, const char *data, size_t len) {
+    char head[4] = {(char)len, (char)(len >> 8), (char)(len >> 16), (char)(len >> 24)};
+    struct iovec parts[2] = {{head, sizeof(head)}, {(char *)data, len}};
+    struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
+
+    while (m.msg_iovlen > 0) {
+        ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
 
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -1;
-        data += n;
-        len -= (size_t)n;
+        for (; m.msg_iovlen > 0 && n >= (ssize_t)m.msg_iov->iov_len; m.msg_iovlen--)
+            n -= (ssize_t)m.msg_iov++->iov_len;
+        if (m.msg_iovlen > 0) {
+            m.msg_iov->iov_base = (char *)m.msg_iov->iov_base + n;
+            m.msg_iov->iov_len -= (size_t)n;
+        }
     }
     return 0;
-}
-
-int runner_write_frame(int fd, const char *data, size_t len) {
-    char head[4] = {(char)len, (char)(len >> 8), (char)(len >> 16), (char)(len >> 24)};
-
-    return write_all(fd, head, sizeof(head)) < 0 ? -1 : write_all(fd, data, len);
 }
 
 /* ---- Logs ---- */

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +26,10 @@
 enum {
     FRAME_SLACK = 256 * 1024, /* what surrounds a result */
     READ_BYTES = 256 * 1024,
+    MAX_ATTEMPTS = 3,
+    ACCEPT_MS =
+        2000, /* a process takes a job at once; this is for a machine that is busy */
+    PARSED_BYTES_PER_MS = 10000,
 };
 
 struct job {
@@ -36,11 +39,12 @@ struct job {
     struct runner_process process;
     struct runner_io *io;
     struct runner_limits limits;
-    int64_t started_ms, deadline_ms;
+    int64_t started_ms, patience_ms;
     char *in; /* malloc'ed; frames that have arrived in part */
     size_t in_len, in_cap;
-    const char *said;         /* on standard error */
+    char said[4096];          /* on standard error */
     const struct value *last; /* the frame that ended it */
+    bool accepted;            /* the process has it: no other may get it */
     bool timed_out, too_large;
 };
 
@@ -78,13 +82,23 @@ static int enter(struct job *j, struct status *st) {
     for (const struct runner_job *o = r->jobs; o; o = o->next)
         taken |= strcmp(o->id, j->entry.id) == 0;
     if (!taken) {
-        j->entry.pid = j->process.pid;
         j->entry.next = r->jobs;
         r->jobs = &j->entry;
     }
     pthread_mutex_unlock(&r->lock);
     return taken ? st_fail(st, ST_BAD_REQUEST, NULL, "a job with this id is under way")
                  : 0;
+}
+
+/* Which process runs it, or NULL; false when it has been cancelled. */
+static bool set_process(struct job *j, const struct runner_process *p) {
+    bool wanted;
+
+    pthread_mutex_lock(&j->runner->lock);
+    j->entry.process = p;
+    wanted = !j->entry.cancelled;
+    pthread_mutex_unlock(&j->runner->lock);
+    return wanted;
 }
 
 static void leave(struct job *j) {
@@ -105,9 +119,9 @@ bool runner_job_cancel(struct runner *r, const char *id) {
     pthread_mutex_lock(&r->lock);
     for (struct runner_job *j = r->jobs; j; j = j->next)
         if (strcmp(j->id, id) == 0) {
-            /* Not reaped before it has left the list: the pid is still its own. */
             j->cancelled = true;
-            kill(j->pid, SIGKILL);
+            if (j->process)
+                runner_process_kill(j->process);
             found = true;
         }
     pthread_mutex_unlock(&r->lock);
@@ -116,7 +130,7 @@ bool runner_job_cancel(struct runner *r, const char *id) {
 
 /* ---- Frames ---- */
 
-static int start(struct job *j, const struct value *body, struct status *st) {
+static int start(struct job *j, const struct value *body) {
     static const char *const passed[] = {"code",  "modules",   "main",
                                          "entry", "arguments", "engine",
                                          "each",  "helpers",   NULL};
@@ -140,10 +154,9 @@ static int start(struct job *j, const struct value *body, struct status *st) {
             NULL));
     value_encode(&b, frame, VALUE_ENCODE_COMPACT);
     rc = runner_write_frame(j->process.socket, b.data, b.len);
+    j->patience_ms = ACCEPT_MS + (int64_t)b.len / PARSED_BYTES_PER_MS;
     buf_fini(&b);
-    return rc < 0 ? st_fail(st, ST_CUSTOM_CODE, "crashed",
-                            "the process of the code ended before it had the job")
-                  : 0;
+    return rc;
 }
 
 /* 1: the job is over. */
@@ -166,6 +179,12 @@ static int take_frame(struct job *j, const char *text, size_t len) {
     if (value_parse(j->arena, text, len, NULL, &frame, &ignored) < 0)
         frame = value_obj(j->arena, "t", value_string(j->arena, "bad"), NULL);
     type = value_get(frame, "t");
+    if (!j->accepted && value_equals_text(type, "accepted")) {
+        /* Only now the code's own time begins. */
+        j->accepted = true;
+        j->started_ms = clock_monotonic_ms(clock_system());
+        return 0;
+    }
     if (value_equals_text(type, "log")) {
         runner_io_log(j->io, value_get_string(frame, "level", "info"),
                       value_get_string(frame, "message", ""));
@@ -219,13 +238,15 @@ static int receive(struct job *j) {
     return take_frames(j);
 }
 
+/* Until the job is over, its time is, or the process does not take it. */
 static void wait_for_end(struct job *j) {
     for (;;) {
         struct pollfd f = {j->process.socket, POLLIN, 0};
-        int64_t left = j->deadline_ms - clock_monotonic_ms(clock_system());
+        int64_t left = j->started_ms - clock_monotonic_ms(clock_system());
 
+        left += j->accepted ? j->limits.timeout_ms : j->patience_ms;
         if (left <= 0) {
-            j->timed_out = true;
+            j->timed_out = j->accepted;
             return;
         }
         if (poll(&f, 1, (int)left) > 0 && receive(j))
@@ -296,18 +317,13 @@ static int outcome(struct job *j, int wait_status, struct runner_outcome *ret,
     return explain_death(j, wait_status, st);
 }
 
-static double cpu_ms(const struct rusage *u) {
-    return (double)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000 +
-           (double)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1000;
-}
-
-static const struct value *usage_of(struct job *j, const struct rusage *u) {
+static const struct value *usage_of(struct job *j, const struct runner_usage *u) {
     struct arena *a = j->arena;
     int64_t ms = clock_monotonic_ms(clock_system()) - j->started_ms;
 
     return value_obj(a, "durationMs", value_number(a, (double)ms), "cpuMs",
-                     value_number(a, cpu_ms(u)), "maxMemoryBytes",
-                     value_number(a, (double)u->ru_maxrss * 1024), "requests",
+                     value_number(a, u->cpu_ms), "maxMemoryBytes",
+                     value_number(a, (double)u->max_rss_bytes), "requests",
                      value_number(a, runner_io_calls(j->io)), "clientSuccesses",
                      value_number(a, runner_io_successes(j->io)), NULL);
 }
@@ -328,41 +344,67 @@ static void count(struct job *j, int rc, const struct status *st) {
 
 /* ---- The job ---- */
 
-static int run(struct job *j, const struct value *body, struct runner_outcome *ret,
-               struct status *st) {
-    char said[4096] = "";
-    struct rusage usage;
+/* Ends the process; after an answer nobody waits for its death. */
+static void end(struct job *j, bool answered, int *ret_wait_status,
+                struct runner_usage *ret_usage) {
+    struct pollfd gone = {j->process.errors, POLLIN, 0};
+
+    *ret_wait_status = 0;
+    if (answered) {
+        runner_process_dismiss(&j->process, ret_usage);
+        return;
+    }
+    /* Did it close its socket by dying? Let it die of what it dies of. */
+    for (int i = 0; i < 50 && !j->timed_out && !j->too_large && !(gone.revents & POLLHUP);
+         i++)
+        poll(&gone, 1, 2);
+    runner_process_said(&j->process, j->said, sizeof(j->said));
+    runner_process_end(&j->process, ret_wait_status, ret_usage);
+}
+
+/*
+ * One process, one try. 1: the process was lost before it had taken the job, so that
+ * another one may get it.
+ */
+static int attempt(struct job *j, const struct value *body, struct runner_outcome *ret,
+                   struct status *st) {
+    struct runner_usage usage;
     int wait_status, rc;
+    bool answered;
 
-    if (enter(j, st) < 0) {
-        runner_process_end(&j->process, NULL, NULL);
-        return -1;
-    }
-    j->deadline_ms = j->started_ms + j->limits.timeout_ms;
+    j->accepted = j->timed_out = j->too_large = false;
+    j->last = NULL;
+    j->in_len = 0;
+    j->said[0] = '\0';
+    j->started_ms = clock_monotonic_ms(clock_system());
     j->io = runner_io_new(j->runner, j->process.socket, value_get(body, "grant"),
-                          j->deadline_ms);
-    rc = start(j, body, st);
-    if (rc == 0)
+                          j->started_ms + j->limits.timeout_ms);
+    if (set_process(j, &j->process) && start(j, body) == 0)
         wait_for_end(j);
-    leave(j);
-    if (rc == 0 && !j->last && !j->timed_out && !j->too_large) {
-        /* It closed its socket by dying: let it die of what it dies of. */
-        struct pollfd gone = {j->process.errors, POLLIN, 0};
-
-        for (int i = 0; i < 50 && !(gone.revents & POLLHUP); i++)
-            poll(&gone, 1, 2);
-    }
-    runner_process_said(&j->process, said, sizeof(said));
-    j->said = said;
-    runner_process_end(&j->process, &wait_status, &usage);
-    if (rc == 0)
-        rc = outcome(j, wait_status, ret, st);
+    set_process(j, NULL);
+    answered = j->last && (value_equals_text(value_get(j->last, "t"), "done") ||
+                           value_equals_text(value_get(j->last, "t"), "error"));
+    end(j, answered, &wait_status, &usage);
+    rc = outcome(j, wait_status, ret, st);
     ret->logs = runner_io_logs(j->io, j->arena);
     ret->usage = usage_of(j, &usage);
     runner_io_end(j->io);
+    return !j->accepted && !answered && !j->entry.cancelled && !says_memory(j->said) ? 1
+                                                                                     : rc;
+}
+
+static int run(struct job *j, const struct value *body, bool spare,
+               struct runner_outcome *ret, struct status *st) {
+    int rc = 1;
+
+    for (int i = 0; i < MAX_ATTEMPTS && rc > 0; i++) {
+        if (runner_pool_take(j->runner, spare, &j->process, st) < 0)
+            return -1;
+        rc = attempt(j, body, ret, st);
+        runner_pool_give(j->runner, spare, rc > 0);
+    }
     count(j, rc, st);
-    free(j->in);
-    return rc;
+    return rc ? -1 : 0;
 }
 
 static int check(const struct value *body, struct status *st) {
@@ -385,13 +427,25 @@ int runner_job_run(struct runner *r, struct arena *a, const char *id,
     int rc;
 
     *ret = (struct runner_outcome){&value_null, &value_empty_array, &value_empty_object};
-    if (check(body, st) < 0)
+    if (check(body, st) < 0 || enter(&j, st) < 0)
         return -1;
     j.limits = limits_of(body);
-    if (runner_pool_take(r, spare, &j.process, st) < 0)
-        return -1;
-    j.started_ms = clock_monotonic_ms(clock_system());
-    rc = run(&j, body, ret, st);
-    runner_pool_give(r, spare);
+    rc = run(&j, body, spare, ret, st);
+    leave(&j);
+    free(j.in);
     return rc;
+}
+
+int runner_job_try(struct runner *r, struct arena *a, struct runner_process *p,
+                   const struct value *body, struct runner_outcome *ret,
+                   struct status *st) {
+    struct job j = {.runner = r,
+                    .arena = a,
+                    .entry = {.id = "trial"},
+                    .process = *p,
+                    .limits = limits_of(body)};
+    int rc = attempt(&j, body, ret, st);
+
+    free(j.in);
+    return rc ? -1 : 0;
 }

@@ -32,16 +32,32 @@ enum {
     RUNNER_MAX_PARALLEL_CALLS = 16,
     RUNNER_MAX_CALL_BYTES = 32 * 1024 * 1024, /* a call's frame: body as base64 */
     RUNNER_MAX_PATH = 4096,
+    RUNNER_MAX_RETIRED = 8,
 };
 
-/* A process that runs one job. */
+/* A process that runs one job, or the zygote of such processes. */
 struct runner_process {
-    pid_t pid;
+    pid_t pid; /* here; 0: not known (yet) */
     int socket;
     int errors; /* its standard error: what Node says when it dies */
+    /* Of a zygote's child; else -1. */
+    int told;  /* what the zygote says of it */
+    int pidfd; /* for ending it; once it is ready */
     unsigned layers;
+    unsigned zygote; /* number of its zygote; 0: none, it was started by itself */
     char node_version[32];
     int64_t started_ms;
+};
+
+/* What a process has used. */
+struct runner_usage {
+    double cpu_ms;
+    int64_t max_rss_bytes;
+};
+
+enum runner_mode {
+    RUNNER_MODE_PROCESS, /* a fresh Node for each job */
+    RUNNER_MODE_ZYGOTE,  /* a fork of a warm Node for each job */
 };
 
 /* How processes are started; found once, at start (runner_spawn.c). */
@@ -62,7 +78,7 @@ enum runner_state {
 
 struct runner_job {
     const char *id;
-    pid_t pid; /* 0: not started */
+    const struct runner_process *process; /* that runs it now, or NULL */
     bool cancelled;
     struct runner_job *next;
 };
@@ -76,13 +92,21 @@ struct runner {
     atomic_int ios; /* of jobs, and of calls that outlive theirs */
     int spaces, idle_target;
 
-    pthread_t spawner;
+    pthread_t spawner; /* its own: zygote, next_zygote, retired */
+    struct runner_process zygote, next_zygote;
+    unsigned zygotes;    /* numbers given */
+    int forks;           /* of this zygote */
+    int zygote_failures; /* in a row; back to 0 when a child gets ready */
+    int64_t zygote_tried_ms;
+    pid_t retired[RUNNER_MAX_RETIRED]; /* zygotes that still have children */
     bool has_spawner;
     int wake_fd;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t ready;
     enum runner_state state;
-    unsigned layers; /* that hold; final once state is RUNNER_RUNS */
+    enum runner_mode mode;
+    char why_process[256]; /* why there is no zygote */
+    unsigned layers;       /* that hold; final once state is RUNNER_RUNS */
     char node_version[32];
     bool stopping;
     int running, waiting;
@@ -90,13 +114,14 @@ struct runner {
     int idle_len;
     struct runner_job *jobs;
     int failures; /* processes in a row that ended before they were ready */
+    int lost;     /* in a row that did not take their job */
     char failure[512];
     int64_t health_at_ms; /* when health was last evaluated; 0: never */
     bool health_ok;
     char health_text[256];
 
     struct metric *held; /* layers */
-    struct metric *job_count, *durations, *starts, *calls;
+    struct metric *job_count, *durations, *starts, *calls, *zygote_starts, *retries;
 };
 
 /* ---- runner_spawn.c: one process ---- */
@@ -105,18 +130,45 @@ struct runner {
 int runner_plan_make(const struct config *c, struct runner_plan *ret, struct status *st);
 void runner_plan_close(struct runner_plan *p);
 /*
- * Starts a process; it is ready once runner_process_is_ready says so. Must be called on a
- * thread that lives as long as the process: the kernel ties them together.
+ * Starts a process, or a zygote; it is ready once runner_process_read_ready says so. Must
+ * be called on a thread that lives as long as the process: the kernel ties them together.
  */
-int runner_process_start(const struct runner_plan *p, struct runner_process *ret);
-/* Reads the first frame. 1: not yet; -1: the process has ended. */
+int runner_process_start(const struct runner_plan *p, enum runner_mode mode,
+                         struct runner_process *ret);
+/* Reads the first frame. 1: not yet; -1: the process has ended or is of no use. */
 int runner_process_read_ready(struct runner_process *p);
-/* Ends it and gives what it used; ret_wait_status and ret_usage may be NULL. */
-struct rusage;
+/* Sends SIGKILL; the process still is to be ended. */
+void runner_process_kill(const struct runner_process *p);
+/*
+ * Ends it, waits until it is gone, and gives what it used; ret_wait_status and ret_usage
+ * may be NULL.
+ */
 void runner_process_end(struct runner_process *p, int *ret_wait_status,
-                        struct rusage *ret_usage);
+                        struct runner_usage *ret_usage);
+/* The same for one that has done its job: its death is waited for by nobody. */
+void runner_process_dismiss(struct runner_process *p, struct runner_usage *ret_usage);
 /* What it wrote on standard error, at most size - 1 bytes. */
 void runner_process_said(struct runner_process *p, char *out, size_t size);
+
+/* ---- runner_zygote.c ---- */
+
+/* A child of a ready zygote; it becomes ready like any process. -1 with errno. */
+int runner_zygote_fork(struct runner_process *zygote, unsigned number,
+                       struct runner_process *ret);
+/* Of a child: 0 when its zygote has told of it (pid, pidfd), else -1. */
+int runner_zygote_born(struct runner_process *p);
+/*
+ * Of a child that ends: waits for its zygote's word. -1 when the zygote says nothing
+ * more, so that nothing is known.
+ */
+int runner_zygote_ended(struct runner_process *p, int *ret_wait_status,
+                        struct runner_usage *ret_usage);
+/* A number of a user for a job. */
+int runner_next_uid(void);
+/* A connected pair of sockets, out of the way of dup2; -1 with errno. */
+int runner_pair(int type, int ret[2]);
+/* The same of a pipe, which does not block. */
+int runner_pipe(int ret[2]);
 
 /* ---- runner_filter.c ---- */
 
@@ -141,8 +193,16 @@ void runner_pool_close(struct runner *r);
  */
 int runner_pool_take(struct runner *r, bool spare, struct runner_process *ret,
                      struct status *st);
-/* Gives the space back. */
-void runner_pool_give(struct runner *r, bool spare);
+/* Gives the space back. lost: the process did not take its job. */
+void runner_pool_give(struct runner *r, bool spare, bool lost);
+
+/* ---- runner_trial.c: does the zygote work here? ---- */
+
+/*
+ * Small jobs of all kinds through children of r->zygote, from the spawner's thread. -1
+ * with what went wrong; else 0 and the layers that a child has put up.
+ */
+int runner_trial(struct runner *r, unsigned *ret_layers, char *why, size_t size);
 
 /* ---- runner_api.c: asked by the pool when it knows what holds ---- */
 
@@ -165,6 +225,10 @@ struct runner_outcome {
  */
 int runner_job_run(struct runner *r, struct arena *a, const char *id,
                    const struct value *body, bool spare, struct runner_outcome *ret,
+                   struct status *st);
+/* The same with a process at hand, for the self-test; p is ended. */
+int runner_job_try(struct runner *r, struct arena *a, struct runner_process *p,
+                   const struct value *body, struct runner_outcome *ret,
                    struct status *st);
 /* false: no such job. */
 bool runner_job_cancel(struct runner *r, const char *id);

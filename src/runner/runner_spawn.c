@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -200,29 +201,51 @@ static const char boot[] =
     "require('vm').compileFunction(b.toString(),['native','require','process'],"
     "{filename:'membrane:guest'})(m.exports,require,process)";
 
-static int pairs(int sockets[2], int errors[2]) {
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
-        return -1;
-    if (pipe2(errors, O_CLOEXEC | O_NONBLOCK) < 0) {
-        close(sockets[0]);
-        close(sockets[1]);
-        return -1;
-    }
-    for (int i = 0; i < 2; i++) {
-        sockets[i] = high(sockets[i]);
-        errors[i] = high(errors[i]);
-    }
-    return 0;
+static int both_high(int fds[2]) {
+    fds[0] = high(fds[0]);
+    fds[1] = high(fds[1]);
+    if (fds[0] >= 0 && fds[1] >= 0)
+        return 0;
+    for (int i = 0; i < 2; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    errno = EMFILE;
+    return -1;
 }
 
-int runner_process_start(const struct runner_plan *p, struct runner_process *ret) {
-    static atomic_uint next_uid;
+int runner_pair(int type, int ret[2]) {
+    return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ret) < 0 ? -1 : both_high(ret);
+}
+
+int runner_pipe(int ret[2]) {
+    return pipe2(ret, O_CLOEXEC | O_NONBLOCK) < 0 ? -1 : both_high(ret);
+}
+
+static int pairs(int sockets[2], int errors[2]) {
+    if (runner_pair(SOCK_STREAM, sockets) < 0)
+        return -1;
+    if (runner_pipe(errors) == 0)
+        return 0;
+    close(sockets[0]);
+    close(sockets[1]);
+    return -1;
+}
+
+int runner_next_uid(void) {
+    static atomic_uint next;
+
+    return FIRST_UID + (int)(atomic_fetch_add(&next, 1) % UIDS);
+}
+
+int runner_process_start(const struct runner_plan *p, enum runner_mode mode,
+                         struct runner_process *ret) {
     char heap[48], layers[16], uid[16];
     char *argv[] = {"node",
                     "--single-threaded",
                     "--experimental-vm-modules",
                     "--no-warnings",
                     "--no-deprecation",
+                    "--no-flush-bytecode",
                     heap,
                     "--input-type=commonjs",
                     "-e",
@@ -230,8 +253,10 @@ int runner_process_start(const struct runner_plan *p, struct runner_process *ret
                     "--",
                     layers,
                     uid,
+                    mode == RUNNER_MODE_ZYGOTE ? "zygote" : "process",
                     NULL};
-    char *envp[] = {"TZ=UTC", NULL};
+    char *envp[] = {
+        "TZ=UTC", mode == RUNNER_MODE_ZYGOTE ? "LD_PRELOAD=/proc/self/fd/4" : NULL, NULL};
     struct start s = {.plan = p, .argv = argv, .envp = envp};
     int sockets[2], errors[2];
     struct timeval patience = {10, 0};
@@ -239,7 +264,7 @@ int runner_process_start(const struct runner_plan *p, struct runner_process *ret
 
     snprintf(heap, sizeof(heap), "--max-old-space-size=%d", p->heap_mb);
     snprintf(layers, sizeof(layers), "%u", p->wanted);
-    snprintf(uid, sizeof(uid), "%u", FIRST_UID + atomic_fetch_add(&next_uid, 1) % UIDS);
+    snprintf(uid, sizeof(uid), "%d", runner_next_uid());
     snprintf(s.uid_map, sizeof(s.uid_map), "0 %u 1", (unsigned)geteuid());
     snprintf(s.gid_map, sizeof(s.gid_map), "0 %u 1", (unsigned)getegid());
     if (pairs(sockets, errors) < 0)
@@ -264,6 +289,8 @@ int runner_process_start(const struct runner_plan *p, struct runner_process *ret
     *ret = (struct runner_process){.pid = pid,
                                    .socket = sockets[0],
                                    .errors = errors[0],
+                                   .told = -1,
+                                   .pidfd = -1,
                                    .started_ms = clock_monotonic_ms(clock_system())};
     return 0;
 }
@@ -296,23 +323,86 @@ int runner_process_read_ready(struct runner_process *p) {
         rc = 0;
     }
     arena_free(&a);
-    return rc;
+    return rc == 0 && p->zygote ? runner_zygote_born(p) : rc;
+}
+
+void runner_process_kill(const struct runner_process *p) {
+    if (!p->zygote)
+        kill(p->pid, SIGKILL);
+    else if (p->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
+}
+
+static void close_all(struct runner_process *p) {
+    const int fds[] = {p->socket, p->errors, p->told, p->pidfd};
+
+    for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+static void wait_for(const struct runner_process *p, int *ret_wait_status,
+                     struct runner_usage *ret_usage) {
+    struct rusage u;
+
+    memset(&u, 0, sizeof(u));
+    while (wait4(p->pid, ret_wait_status, 0, &u) < 0 && errno == EINTR) {
+    }
+    ret_usage->cpu_ms = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
+                        (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+    ret_usage->max_rss_bytes = u.ru_maxrss * 1024;
 }
 
 void runner_process_end(struct runner_process *p, int *ret_wait_status,
-                        struct rusage *ret_usage) {
-    struct rusage usage;
-    int status = 0;
+                        struct runner_usage *ret_usage) {
+    struct runner_usage usage = {0, 0};
+    int status = SIGKILL;
 
-    kill(p->pid, SIGKILL);
-    while (wait4(p->pid, &status, 0, &usage) < 0 && errno == EINTR) {
-    }
-    close(p->socket);
-    close(p->errors);
+    if (p->zygote)
+        runner_zygote_born(p);
+    runner_process_kill(p);
+    if (!p->zygote)
+        wait_for(p, &status, &usage);
+    else if (p->pidfd >= 0)
+        runner_zygote_ended(p, &status, &usage);
+    close_all(p);
     if (ret_wait_status)
         *ret_wait_status = status;
     if (ret_usage)
         *ret_usage = usage;
+}
+
+/* Highest resident memory, as /proc tells; 0 when it does not. */
+static int64_t peak_bytes(pid_t pid) {
+    char path[64], text[2048], *at;
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    at = strstr(text, "VmHWM:");
+    return at ? strtoll(at + 6, NULL, 10) * 1024 : 0;
+}
+
+void runner_process_dismiss(struct runner_process *p, struct runner_usage *ret_usage) {
+    struct timespec t = {0, 0};
+    clockid_t clock;
+
+    if (!p->zygote) {
+        runner_process_end(p, NULL, ret_usage);
+        return;
+    }
+    /* It stays until it is killed, so the number still is its own. */
+    if (p->pid > 0 && clock_getcpuclockid(p->pid, &clock) == 0)
+        clock_gettime(clock, &t);
+    ret_usage->cpu_ms = (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+    ret_usage->max_rss_bytes = p->pid > 0 ? peak_bytes(p->pid) : 0;
+    runner_process_kill(p);
+    close_all(p);
 }
 
 void runner_process_said(struct runner_process *p, char *out, size_t size) {

@@ -3,7 +3,9 @@
 'use strict';
 const fs = require('fs'), net = require('net'), dgram = require('dgram'), dns = require('dns');
 const childProcess = require('child_process'), os = require('os');
-const layers = native.lock(Number(process.argv[1]), Number(process.argv[2]));
+const isZygote = process.argv[3] === 'zygote';
+if (isZygote) native.send(Buffer.from('{"t":"ready"}'));
+const layers = isZygote ? native.serve(Number(process.argv[1])) : native.lock(Number(process.argv[1]), Number(process.argv[2]));
 native.limit(256, 20);
 const reached = [];
 let tried = 0;

@@ -2,7 +2,7 @@
 //
 // The files of this folder are one program: they are joined, in the order of meson.build, to
 // one function of (native, require, process). Nothing in them is a barrier: the code of the
-// job could change every object they touch. The barrier is what native.lock() took from the
+// job could change every object they touch. The barrier is what native.lock() or serve() took from the
 // process, and the supervisor, which believes no frame.
 const vm = require('vm');
 const util = require('util');

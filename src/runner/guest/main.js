@@ -123,19 +123,45 @@ function warmAll() {
     for (const name of Object.keys(LIBRARIES)) if (name === 'axios' || name === '@membranehq/sdk') library(name);
 }
 
-// In a process of a zygote: numbers of its own.
-function reseed() {
-    require('v8').setFlagsFromString(`--random-seed=${require('crypto').randomBytes(4).readUInt32LE(0) & 0x7fffffff}`);
+// A job of the most usual kind, as far as it leaves nothing behind.
+async function warmJob() {
+    const fn = pick(await load('export default async ({ a }) => { await null; return { a: [a].map((x) => ({ ...x })), u: new URL("https://a.example/?b=1").href } }', 'warm.js'));
+    toJson(await fn(fromJson('{"a":{"b":[1,"x",null,true]}}')));
+    for (const m of [sources, compiled]) m.clear();
 }
 
+const neverSettles = () => fail(failure('The code waits for something that will never happen: its promise can not settle', 'never_settles'));
 process.on('uncaughtException', fail);
 process.on('unhandledRejection', fail);
-process.on('beforeExit', () => fail(failure('The code waits for something that will never happen: its promise can not settle', 'never_settles')));
+process.on('beforeExit', neverSettles);
 process.on('exit', () => fail(failure('The process of the code ended', 'exited')));
-warm(false);
-const layers = native.lock(Number(process.argv[1]), Number(process.argv[2]));
-prepareGlobals();
-send({ t: 'ready', layers, node: process.version });
-const job = fromJson(native.receive().toString('utf8'));
-native.limit(job.limits.memoryBytes / 2 ** 20, job.limits.cpuSeconds);
-run(job).then((result) => done(result, job.limits.outputBytes)).catch(fail);
+
+function lockedProcess(wanted, uid) {
+    const layers = native.lock(wanted, uid);
+    prepareGlobals();
+    return layers;
+}
+
+// serve() does not come back in the zygote, but in each of its children.
+async function childOfZygote(wanted) {
+    await warmJob();
+    prepareGlobals();
+    send({ t: 'ready', layers: 0, node: nodeVersion });
+    const layers = native.serve(wanted);
+    native.watch(neverSettles);
+    setFlags(`--random-seed=${native.random() || 1}`);
+    return layers;
+}
+
+async function main(wanted, uid, mode) {
+    warm(mode === 'zygote');
+    const layers = mode === 'zygote' ? await childOfZygote(wanted) : lockedProcess(wanted, uid);
+    send({ t: 'ready', layers, node: nodeVersion });
+    const job = fromJson(native.receive().toString('utf8'));
+    native.limit(job.limits.memoryBytes / 2 ** 20, job.limits.cpuSeconds);
+    done(await run(job), job.limits.outputBytes);
+}
+
+const nodeVersion = process.version;
+const setFlags = require('v8').setFlagsFromString;
+main(Number(process.argv[1]), Number(process.argv[2]), process.argv[3]).catch(fail);
