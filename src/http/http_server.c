@@ -481,7 +481,6 @@ static void add_headers(struct exchange *ex, struct MHD_Response *r) {
         for (const struct reply_header *h = cors.headers; h; h = h->next)
             MHD_add_response_header(r, h->name, h->value);
     }
-    /* libmicrohttpd ends a chunked answer to HEAD with a last chunk all the same. */
     if (ex->close || s->draining || (ex->rp.pull && ex->rq.method == HTTP_HEAD))
         MHD_add_response_header(r, "Connection", "close");
 }
@@ -499,6 +498,9 @@ static enum MHD_Result send_reply(struct exchange *ex) {
             MHD_RESPMEM_PERSISTENT);
     if (!r)
         return MHD_NO;
+    /* Else libmicrohttpd ends a chunked answer to HEAD with a last chunk all the same. */
+    if (ex->rp.pull && ex->rq.method == HTTP_HEAD)
+        MHD_set_response_options(r, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     add_headers(ex, r);
     ex->sent_status = ex->rp.status;
     ex->bytes_out = ex->rp.body.len;

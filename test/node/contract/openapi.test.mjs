@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { runEndlessAction } from '../lib/endless_action.mjs';
 import { root, runCommand, startServer, tempDir } from '../lib/server.mjs';
 import { adminToken, caller, customerToken, workspaceOf } from '../lib/workspace.mjs';
 
@@ -13,8 +14,10 @@ const seconds = process.env.OPENAPI_FUZZ_SECONDS ?? '45';
 const seed = process.env.OPENAPI_FUZZ_SEED ?? '1';
 const bin = (name) => join(root, '.peers/bin', name);
 
-let server, workspace, document, file;
+let server, workspace, document, file, endless;
 before(async () => {
+    endless = runEndlessAction(); // its time goes by while this file works
+    endless.catch(() => {});
     assert.ok(existsSync(bin('st')), 'scripts/setup installs schemathesis into .peers/');
     server = await startServer();
     workspace = workspaceOf(server);
@@ -96,3 +99,12 @@ test('generated requests of a customer are answered', async (t) =>
     fuzzed(customerToken(workspace, 'jo'), 'fuzzing', t));
 test('generated requests of an administrator are answered', async (t) =>
     fuzzed(adminToken(workspace), 'coverage', t));
+
+test('an action of an application that never answers ends after 50 s', async () => {
+    const { status, body, seconds, left } = await endless;
+    assert.equal(status, 400, JSON.stringify(body));
+    assert.equal(body.type, 'action_run');
+    assert.ok(body.actionRunId);
+    assert.ok(seconds >= 49.5, `${seconds} s`);
+    assert.ok(left, 'the call to the application was ended, too');
+});
