@@ -14,6 +14,7 @@
 #include "http/http_server.h"
 #include "journal/journal.h"
 #include "model/model.h"
+#include "model/model_rows.h"
 #include "store/store.h"
 #include "value/value.h"
 
@@ -121,89 +122,60 @@ static int reply_connection(struct request *rq, struct reply *rp,
 
 /* ---- lists ---- */
 
-struct where {
-    struct arena *arena;
-    const struct store_filter *filter;
-};
+static int and_integration(struct model_rows *list, struct status *st) {
+    const char *name = request_query(list->rq, "integrationId");
+    const struct value *doc;
 
-static void and_with(struct where *w, const struct store_filter *f) {
-    w->filter = w->filter ? store_and(w->arena, w->filter, f, NULL) : f;
-}
-
-/* A query field that is a member of the same or another name. */
-static void and_query(struct request *rq, struct where *w, const char *query,
-                      const char *field) {
-    const char *text = request_query(rq, query);
-
-    if (text)
-        and_with(w, store_eq_text(w->arena, field, text));
-}
-
-static void and_query_bool(struct request *rq, struct where *w, const char *query,
-                           const char *field, bool invert) {
-    if (request_query(rq, query))
-        and_with(w, store_eq(w->arena, field,
-                             value_bool(request_query_bool(rq, query, false) != invert)));
-}
-
-/* Whose rows: customers see their own, admins those of the customer they name. */
-static int and_owner(struct request *rq, struct where *w, const char *field,
-                     struct status *st) {
-    const char *named = request_query(rq, "tenantId");
-    const char *id = rq->caller->customer_id;
-
-    if (!named)
-        named = request_query(rq, "userId");
-    if (!id && named && model_resolve_customer(view_of(rq), named, &id, st) < 0)
+    if (!name)
+        name = request_query(list->rq, "integrationKey");
+    if (!name)
+        return 0;
+    if (model_resolve_integration(view_of(list->rq), name, &doc, st) < 0)
         return -1;
-    if (id)
-        and_with(w, store_eq_text(w->arena, field, id));
+    model_rows_where(list,
+                     store_eq(list->rq->arena, "integrationId", value_get(doc, "id")));
     return 0;
 }
 
+static void and_search(struct model_rows *list) {
+    struct arena *a = list->rq->arena;
+    const struct value *text;
+
+    if (!list->page.search)
+        return;
+    text = value_string(a, list->page.search);
+    model_rows_where(list, store_or(a, store_cmp(a, STORE_CONTAINS, "name", text),
+                                    store_cmp(a, STORE_CONTAINS, "key", text), NULL));
+}
+
 static int list(struct request *rq, struct reply *rp, struct status *st) {
-    struct arena *a = rq->arena;
-    struct where w = {a, store_eq_text(a, "workspaceId", rq->caller->workspace_id)};
-    struct store_query q = {.sort = {{"createdAt", true}}};
+    static const struct model_rows_field fields[] = {
+        {"connectorId", "connectorId"},
+        {"connectorVersion", "connectorVersion"},
+        {"externalAppId", "externalAppId"},
+        {NULL, NULL},
+    };
     bool secrets = request_query_bool(rq, "includeSecrets", false);
-    const char *integration = request_query(rq, "integrationId");
     const struct value *doc;
+    struct model_rows found;
     struct store_page page;
     struct array_builder items;
-    struct http_page p;
 
     if (secrets && !auth_may_see_secrets(rq->caller))
         return st_fail(st, ST_BAD_REQUEST, "access_denied",
                        "includeSecrets needs an admin token");
-    if (http_page_read(rq, &p, st) < 0 || and_owner(rq, &w, "tenantId", st) < 0)
+    if (model_rows_begin(rq, &found, st) < 0 || and_integration(&found, st) < 0)
         return -1;
-    if (!integration)
-        integration = request_query(rq, "integrationKey");
-    if (integration) {
-        if (model_resolve_integration(view_of(rq), integration, &doc, st) < 0)
-            return -1;
-        and_with(&w, store_eq(a, "integrationId", value_get(doc, "id")));
-    }
-    and_query(rq, &w, "connectorId", "connectorId");
-    and_query(rq, &w, "connectorVersion", "connectorVersion");
-    and_query(rq, &w, "externalAppId", "externalAppId");
-    and_query_bool(rq, &w, "connected", "connected", false);
-    and_query_bool(rq, &w, "disconnected", "connected", true);
-    and_query_bool(rq, &w, "isTest", "isTest", false);
-    if (!p.include_archived)
-        and_with(&w, store_cmp(a, STORE_ABSENT, "archivedAt", NULL));
-    if (p.search)
-        and_with(&w,
-                 store_or(a,
-                          store_cmp(a, STORE_CONTAINS, "name", value_string(a, p.search)),
-                          store_cmp(a, STORE_CONTAINS, "key", value_string(a, p.search)),
-                          NULL));
-    q.where = w.filter;
-    q.limit = (size_t)p.limit;
-    q.cursor = p.cursor;
-    if (store_list(rq->deps->store, a, C_CONNECTIONS, &q, &page, st) < 0)
+    model_rows_match(&found, fields);
+    model_rows_match_bool(&found, "connected", "connected", false);
+    model_rows_match_bool(&found, "disconnected", "connected", true);
+    model_rows_match_bool(&found, "isTest", "isTest", false);
+    if (!found.page.include_archived)
+        model_rows_where(&found, store_cmp(rq->arena, STORE_ABSENT, "archivedAt", NULL));
+    and_search(&found);
+    if (model_rows_load(&found, C_CONNECTIONS, &page, st) < 0)
         return -1;
-    array_begin(&items, a, page.items->len);
+    array_begin(&items, rq->arena, page.items->len);
     for (VALUE_EACH_ITEM(i, page.items)) {
         if (render(rq, i, secrets, true, &doc, st) < 0)
             return -1;
@@ -447,51 +419,26 @@ static int connector_options(struct request *rq, struct reply *rp, struct status
 
 /* ---- logs ---- */
 
-static void and_time(struct request *rq, struct where *w) {
-    const char *from = request_query(rq, "from"), *to = request_query(rq, "to");
-
-    if (!from)
-        from = request_query(rq, "startDatetime");
-    if (!to)
-        to = request_query(rq, "endDatetime");
-    if (from)
-        and_with(
-            w, store_cmp(w->arena, STORE_GE, "createdAt", value_string(w->arena, from)));
-    if (to)
-        and_with(w,
-                 store_cmp(w->arena, STORE_LE, "createdAt", value_string(w->arena, to)));
-}
+static const char *const hidden_of_log[] = {"detail", "detailKey", NULL};
 
 static int list_logs(struct request *rq, struct reply *rp, enum collection c,
                      struct status *st) {
-    static const char *const hidden[] = {"detail", "detailKey", NULL};
-    struct arena *a = rq->arena;
-    struct where w = {a, store_eq_text(a, "workspaceId", rq->caller->workspace_id)};
-    struct store_query q = {0};
-    struct array_builder items;
-    struct store_page page;
-    struct http_page p;
-    const char *order = request_query(rq, "sortOrder");
+    static const struct model_rows_field fields[] = {
+        {"integrationId", "integrationId"},
+        {"connectionId", "connectionId"},
+        {"externalAppId", "externalAppId"},
+        {"status", "status"},
+        {NULL, NULL},
+    };
+    struct model_rows found;
 
-    if (http_page_read(rq, &p, st) < 0 || and_owner(rq, &w, "tenantId", st) < 0)
+    if (model_rows_begin(rq, &found, st) < 0)
         return -1;
-    and_query(rq, &w, "integrationId", "integrationId");
-    and_query(rq, &w, "connectionId", "connectionId");
-    and_query(rq, &w, "externalAppId", "externalAppId");
-    and_query(rq, &w, "status", "status");
-    and_query_bool(rq, &w, "isSuccess", "isSuccess", false);
-    and_time(rq, &w);
+    model_rows_match(&found, fields);
+    model_rows_match_bool(&found, "isSuccess", "isSuccess", false);
+    model_rows_between(&found);
     journal_flush(rq->deps->journal);
-    q.where = w.filter;
-    q.sort[0] = (struct store_sort){"createdAt", !order || strcmp(order, "asc") != 0};
-    q.limit = (size_t)p.limit;
-    q.cursor = p.cursor;
-    if (store_list(rq->deps->store, a, c, &q, &page, st) < 0)
-        return -1;
-    array_begin(&items, a, page.items->len);
-    for (VALUE_EACH_ITEM(i, page.items))
-        array_push(&items, value_omit(a, i, hidden));
-    return http_page_reply(rp, array_end(&items), page.cursor);
+    return model_rows_reply(&found, c, hidden_of_log, rp, st);
 }
 
 static int api_logs(struct request *rq, struct reply *rp, struct status *st) {
@@ -503,28 +450,16 @@ static int attempt_logs(struct request *rq, struct reply *rp, struct status *st)
 }
 
 static int find_api_log(struct request *rq, const struct value **ret, struct status *st) {
-    int rc;
-
     journal_flush(rq->deps->journal);
-    rc =
-        store_get(rq->deps->store, rq->arena, C_EXTERNAL_API_LOGS, rq->param[0], ret, st);
-    if (rc < 0)
-        return -1;
-    if (rc == 1 ||
-        !value_equals_text(value_get(*ret, "workspaceId"), rq->caller->workspace_id) ||
-        (rq->caller->customer_id &&
-         !value_equals_text(value_get(*ret, "tenantId"), rq->caller->customer_id)))
-        return st_fail(st, ST_BAD_REQUEST, "not_found", "External API log not found");
-    return 0;
+    return model_rows_find(rq, C_EXTERNAL_API_LOGS, "External API log", ret, st);
 }
 
 static int api_log(struct request *rq, struct reply *rp, struct status *st) {
-    static const char *const hidden[] = {"detail", "detailKey", NULL};
     const struct value *record;
 
     if (find_api_log(rq, &record, st) < 0)
         return -1;
-    return reply_json(rp, 200, value_omit(rq->arena, record, hidden));
+    return reply_json(rp, 200, value_omit(rq->arena, record, hidden_of_log));
 }
 
 static int api_log_details(struct request *rq, struct reply *rp, struct status *st) {

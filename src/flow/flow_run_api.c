@@ -16,6 +16,7 @@
 #include "http/http_page.h"
 #include "http/http_server.h"
 #include "model/model.h"
+#include "model/model_rows.h"
 #include "store/store.h"
 #include "value/value.h"
 
@@ -263,15 +264,8 @@ static int run_instance(struct request *rq, struct reply *rp, struct status *st)
 
 /* ---- reading runs ---- */
 
-static void and_with(struct arena *a, const struct store_filter **w,
-                     const struct store_filter *f) {
-    *w = store_and(a, *w, f, NULL);
-}
-
 static int list_runs(struct request *rq, struct reply *rp, struct status *st) {
-    static const struct {
-        const char *query, *field;
-    } fields[] = {
+    static const struct model_rows_field fields[] = {
         {"flowId", "integrationFlowId"},
         {"integrationFlowId", "integrationFlowId"},
         {"universalFlowId", "universalFlowId"},
@@ -281,54 +275,19 @@ static int list_runs(struct request *rq, struct reply *rp, struct status *st) {
         {"integrationId", "integrationId"},
         {"connectionId", "connectionId"},
         {"externalAppId", "externalAppId"},
+        {NULL, NULL},
     };
-    struct arena *a = rq->arena;
-    const struct store_filter *w =
-        store_eq_text(a, "workspaceId", rq->caller->workspace_id);
-    const char *owner = rq->caller->customer_id, *text;
-    struct store_query q = {.sort = {{"createdAt", true}}};
-    struct array_builder items;
-    struct store_page page;
-    struct http_page p;
+    struct model_rows list;
 
-    if (http_page_read(rq, &p, st) < 0)
+    if (model_rows_begin(rq, &list, st) < 0)
         return -1;
-    text = request_query(rq, "tenantId");
-    if (!text)
-        text = request_query(rq, "userId");
-    if (!owner && text && model_resolve_customer(view_of(rq), text, &owner, st) < 0)
-        return -1;
-    if (owner)
-        and_with(a, &w, store_eq_text(a, "tenantId", owner));
-    for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
-        if ((text = request_query(rq, fields[i].query)))
-            and_with(a, &w, store_eq_text(a, fields[i].field, text));
-    if ((text = request_query(rq, "from")))
-        and_with(a, &w, store_cmp(a, STORE_GE, "createdAt", value_string(a, text)));
-    if ((text = request_query(rq, "to")))
-        and_with(a, &w, store_cmp(a, STORE_LE, "createdAt", value_string(a, text)));
-    q.where = w;
-    q.limit = (size_t)p.limit;
-    q.cursor = p.cursor;
-    if (store_list(rq->deps->store, a, C_FLOW_RUNS, &q, &page, st) < 0)
-        return -1;
-    array_begin(&items, a, page.items->len);
-    for (VALUE_EACH_ITEM(i, page.items))
-        array_push(&items, value_omit(a, i, hidden_of_run));
-    return http_page_reply(rp, array_end(&items), page.cursor);
+    model_rows_match(&list, fields);
+    model_rows_between(&list);
+    return model_rows_reply(&list, C_FLOW_RUNS, hidden_of_run, rp, st);
 }
 
 static int find_run(struct request *rq, const struct value **ret, struct status *st) {
-    int rc = store_get(rq->deps->store, rq->arena, C_FLOW_RUNS, rq->param[0], ret, st);
-
-    if (rc < 0)
-        return -1;
-    if (rc == 1 ||
-        !value_equals_text(value_get(*ret, "workspaceId"), rq->caller->workspace_id) ||
-        (rq->caller->customer_id &&
-         !value_equals_text(value_get(*ret, "tenantId"), rq->caller->customer_id)))
-        return st_fail(st, ST_BAD_REQUEST, "not_found", "Flow run not found");
-    return 0;
+    return model_rows_find(rq, C_FLOW_RUNS, "Flow run", ret, st);
 }
 
 static int get_run(struct request *rq, struct reply *rp, struct status *st) {
