@@ -27,10 +27,8 @@
 #include <unistd.h>
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/status.h"
-#include "crypto/crypto_hash.h"
 #include "value/value.h"
 
 #define TYPE_ATTRIBUTE "user.membrane.content-type"
@@ -41,8 +39,6 @@ enum { PUT_ATTEMPTS = 5, PART_BYTES = 64 * 1024, MAX_DIRS = 64 };
 struct fs {
     struct blob base;
     struct arena *arena;
-    const char *base_uri;
-    struct bytes secret;
     int dir[BLOB_BUCKETS];
 };
 
@@ -125,25 +121,7 @@ static int open_object(struct fs *f, enum blob_bucket bucket, const char *key,
     return 0;
 }
 
-/* ---- Content types ---- */
-
-static const char *type_of_name(const char *key) {
-    static const char *const types[][2] = {
-        {".png", "image/png"},        {".svg", "image/svg+xml"},
-        {".jpg", "image/jpeg"},       {".jpeg", "image/jpeg"},
-        {".gif", "image/gif"},        {".webp", "image/webp"},
-        {".ico", "image/x-icon"},     {".json", "application/json"},
-        {".zip", "application/zip"},  {".js", "text/javascript"},
-        {".css", "text/css"},         {".html", "text/html"},
-        {".txt", "text/plain"},       {".yml", "application/yaml"},
-        {".yaml", "application/yaml"}};
-    const char *dot = strrchr(key, '.');
-
-    for (size_t i = 0; dot && i < sizeof(types) / sizeof(*types); i++)
-        if (strcasecmp(dot, types[i][0]) == 0)
-            return types[i][1];
-    return NULL;
-}
+/* ---- Operations ---- */
 
 static void fill_info(struct arena *a, int fd, const struct stat *stat, const char *key,
                       struct blob_info *ret) {
@@ -153,10 +131,8 @@ static void fill_info(struct arena *a, int fd, const struct stat *stat, const ch
     ret->size_bytes = (uint64_t)stat->st_size;
     ret->modified_ms =
         (int64_t)stat->st_mtim.tv_sec * 1000 + stat->st_mtim.tv_nsec / 1000000;
-    ret->content_type = n > 0 ? arena_memdup(a, type, (size_t)n) : type_of_name(key);
+    ret->content_type = n > 0 ? arena_memdup(a, type, (size_t)n) : blob_type_of_name(key);
 }
-
-/* ---- Operations ---- */
 
 static int write_all(int fd, struct bytes body) {
     size_t done = 0;
@@ -181,8 +157,32 @@ static void temporary_name(char out[64]) {
         out += sprintf(out, "%02x", random[i]);
 }
 
+/* 0, or -1 with errno; errno 0: the source failed and filled *st. */
+static int copy_all(int fd, const struct blob_source *source, struct status *st) {
+    char *part;
+    size_t n = 1;
+    int rc = 0, e;
+
+    if (source->whole)
+        return write_all(fd, *source->whole);
+    if (!(part = malloc(PART_BYTES)))
+        abort();
+    while (rc == 0 && n > 0) {
+        rc = source->pull(source->ctx, part, PART_BYTES, &n, st);
+        if (rc < 0)
+            errno = 0;
+        else
+            rc = write_all(fd, (struct bytes){part, n});
+    }
+    e = errno;
+    free(part);
+    errno = e;
+    return rc;
+}
+
 /* Writes the object into `dir`; 0, or -1 with errno. */
-static int put_in(int dir, const char *name, struct bytes body, const char *type) {
+static int put_in(int dir, const char *name, const struct blob_source *source,
+                  const char *type, struct status *st) {
     char tmp[64];
     int fd, e;
 
@@ -193,8 +193,9 @@ static int put_in(int dir, const char *name, struct bytes body, const char *type
     flock(fd, LOCK_EX | LOCK_NB);
     if (type)
         fsetxattr(fd, TYPE_ATTRIBUTE, type, strlen(type), 0);
-    if (write_all(fd, body) < 0 || fsync(fd) < 0 || renameat(dir, tmp, dir, name) < 0 ||
-        fsync(dir) < 0) {
+    errno = 0;
+    if (copy_all(fd, source, st) < 0 || fsync(fd) < 0 ||
+        renameat(dir, tmp, dir, name) < 0 || fsync(dir) < 0) {
         e = errno;
         unlinkat(dir, tmp, 0);
         close(fd);
@@ -205,56 +206,69 @@ static int put_in(int dir, const char *name, struct bytes body, const char *type
     return 0;
 }
 
-static int fs_put(struct blob *b, enum blob_bucket bucket, const char *key,
-                  struct bytes body, const char *content_type, struct status *st) {
+static int fs_write(struct blob *b, enum blob_bucket bucket, const char *key,
+                    const struct blob_source *source, const char *content_type,
+                    struct status *st) {
     const char *name;
     int rc = -1, e = ENOENT;
 
-    /* A delete may remove the emptied directory meanwhile: then once more. */
+    /* A delete may remove the emptied directory meanwhile: then once more, as long as
+       the source can be read again. */
     for (int i = 0; i < PUT_ATTEMPTS && rc < 0 && e == ENOENT; i++) {
         int dir = open_parent(fs_of(b)->dir[bucket], key, true, &name);
 
         if (dir >= 0)
-            rc = put_in(dir, name, body, content_type);
+            rc = put_in(dir, name, source, content_type, st);
         e = errno;
         if (dir >= 0)
             close(dir);
+        if (dir >= 0 && !source->whole)
+            break;
     }
+    if (rc < 0 && e == 0)
+        return -1;
     errno = e;
     return rc < 0 ? fail_errno(st, "Writing", key) : 0;
 }
 
-static int read_parts(int fd, const char *key, blob_sink *sink, void *ctx,
-                      struct status *st) {
-    char *part = malloc(PART_BYTES);
-    ssize_t n = 0;
-    int rc = 0;
+struct fs_reader {
+    struct blob_reader base;
+    int fd;
+};
 
-    if (!part)
-        abort();
-    while (rc == 0 && (n = read(fd, part, PART_BYTES)) != 0) {
-        if (n > 0)
-            rc = sink(ctx, (struct bytes){part, (size_t)n}, st);
-        else if (errno != EINTR)
-            rc = fail_errno(st, "Reading", key);
-    }
-    free(part);
-    return rc < 0 ? -1 : 0;
+static int reader_pull(struct blob_reader *r, char *buf, size_t max, size_t *ret_len,
+                       struct status *st) {
+    ssize_t n;
+
+    do
+        n = read(((struct fs_reader *)r)->fd, buf, max);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return fail_errno(st, "Reading", "an object");
+    *ret_len = (size_t)n;
+    return 0;
 }
 
-static int fs_read(struct blob *b, struct arena *a, enum blob_bucket bucket,
-                   const char *key, blob_sink *sink, void *ctx,
+static void reader_close(struct blob_reader *r) {
+    close(((struct fs_reader *)r)->fd);
+    free(r);
+}
+
+static int fs_open(struct blob *b, struct arena *a, enum blob_bucket bucket,
+                   const char *key, struct blob_reader **ret_reader,
                    struct blob_info *ret_info, struct status *st) {
+    struct fs_reader *r;
     struct stat stat;
     int fd, rc = open_object(fs_of(b), bucket, key, &fd, &stat, st);
 
     if (rc)
         return rc;
-    if (ret_info)
-        fill_info(a, fd, &stat, key, ret_info);
-    rc = read_parts(fd, key, sink, ctx, st);
-    close(fd);
-    return rc;
+    fill_info(a, fd, &stat, key, ret_info);
+    if (!(r = malloc(sizeof(*r))))
+        abort();
+    *r = (struct fs_reader){{reader_pull, reader_close}, fd};
+    *ret_reader = &r->base;
+    return 0;
 }
 
 static int fs_stat(struct blob *b, struct arena *a, enum blob_bucket bucket,
@@ -420,45 +434,16 @@ static int fs_list(struct blob *b, struct arena *a, enum blob_bucket bucket,
 
 /* ---- Addresses ---- */
 
-static const char *sign(struct fs *f, struct arena *a, enum blob_bucket bucket,
-                        const char *key, int64_t expires_s) {
-    const char *text = arena_printf(a, "blob-url-1\n%s\n%s\n%lld",
-                                    blob_bucket_name(bucket), key, (long long)expires_s);
-
-    return crypto_hmac_sha256_hex(a, f->secret, (struct bytes){text, strlen(text)});
-}
-
 static int fs_url(struct blob *b, struct arena *a, enum blob_bucket bucket,
                   const char *key, int ttl_s, const char **ret_url, struct status *st) {
-    struct fs *f = fs_of(b);
-    const char *path = blob_key_encode(a, key);
     int64_t expires_s = clock_now_ms(clock_system()) / 1000 + ttl_s;
 
     (void)st;
     if (bucket == BLOB_STATIC)
-        *ret_url = arena_printf(a, "%s/static/%s", f->base_uri, path);
+        *ret_url = arena_printf(a, "%s/static/%s", b->base_uri, blob_key_encode(a, key));
     else
-        *ret_url = arena_printf(a, "%s/files/%s/%s?expires=%lld&signature=%s",
-                                f->base_uri, blob_bucket_name(bucket), path,
-                                (long long)expires_s, sign(f, a, bucket, key, expires_s));
+        *ret_url = blob_signed_link(b, a, bucket, key, expires_s);
     return 0;
-}
-
-bool blob_fs_check_signature(struct blob *b, enum blob_bucket bucket, const char *key,
-                             int64_t expires_s, const char *signature) {
-    int64_t now_s = clock_now_ms(clock_system()) / 1000;
-    struct arena *a;
-    const char *right;
-    bool same;
-
-    if (!blob_key_valid(key) || expires_s <= now_s || expires_s > now_s + BLOB_TTL_MAX_S)
-        return false;
-    a = arena_new(0);
-    right = sign(fs_of(b), a, bucket, key, expires_s);
-    same = crypto_equal((struct bytes){right, strlen(right)},
-                        (struct bytes){signature, strlen(signature)});
-    arena_free(&a);
-    return same;
 }
 
 /* ---- Opening ---- */
@@ -505,8 +490,8 @@ static void fs_close(struct blob *b) {
 
 static const struct blob_ops fs_ops = {
     .scheme = "fs",
-    .put = fs_put,
-    .read = fs_read,
+    .write = fs_write,
+    .open = fs_open,
     .stat = fs_stat,
     .remove = fs_remove,
     .list = fs_list,
@@ -539,9 +524,8 @@ int blob_open_fs(const char *root, const char *base_uri, const char *signing_sec
         abort();
     f->base.ops = &fs_ops;
     f->arena = arena_new(0);
-    f->base_uri = arena_strdup(f->arena, base_uri);
-    f->secret.data = arena_strdup(f->arena, signing_secret);
-    f->secret.len = strlen(signing_secret);
+    f->base.base_uri = arena_strdup(f->arena, base_uri);
+    f->base.secret = arena_strdup(f->arena, signing_secret);
     for (int i = 0; i < BLOB_BUCKETS; i++)
         f->dir[i] = -1;
     mkdir(root, 0700);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "value/value.h"
@@ -67,19 +68,38 @@ static char *copy(const char *s, size_t len) {
     return out;
 }
 
-static int memory_put(struct blob *b, enum blob_bucket bucket, const char *key,
-                      struct bytes body, const char *content_type, struct status *st) {
-    struct memory *m = memory_of(b);
-    struct object *o = calloc(1, sizeof(*o)), **at, *old;
+/* All bytes of the source; 0 or -1. */
+static int drain(const struct blob_source *source, struct buf *body, struct status *st) {
+    size_t n = 1;
 
-    (void)st;
-    if (!o)
+    while (n > 0) {
+        if (source->pull(source->ctx, buf_reserve(body, 64 * 1024), 64 * 1024, &n, st) <
+            0)
+            return -1;
+        body->len += n;
+    }
+    return 0;
+}
+
+static int memory_write(struct blob *b, enum blob_bucket bucket, const char *key,
+                        const struct blob_source *source, const char *content_type,
+                        struct status *st) {
+    struct memory *m = memory_of(b);
+    struct object *o, **at, *old;
+    struct buf body = BUF_INIT;
+
+    if (drain(source, &body, st) < 0) {
+        buf_fini(&body);
+        return -1;
+    }
+    if (!(o = calloc(1, sizeof(*o))))
         abort();
     o->bucket = bucket;
     o->key = copy(key, strlen(key));
     o->type = content_type ? copy(content_type, strlen(content_type)) : NULL;
     o->data = copy(body.data, body.len);
     o->len = body.len;
+    buf_fini(&body);
     o->modified_ms = clock_now_ms(clock_system());
     pthread_mutex_lock(&m->mu);
     at = place(m, bucket, key);
@@ -100,30 +120,51 @@ static void fill_info(struct arena *a, const struct object *o, struct blob_info 
     ret->content_type = o->type ? arena_strdup(a, o->type) : NULL;
 }
 
-static int memory_read(struct blob *b, struct arena *a, enum blob_bucket bucket,
-                       const char *key, blob_sink *sink, void *ctx,
+struct memory_reader {
+    struct blob_reader base;
+    char *data;
+    size_t len, off;
+};
+
+static int reader_pull(struct blob_reader *r, char *buf, size_t max, size_t *ret_len,
+                       struct status *st) {
+    struct memory_reader *mr = (struct memory_reader *)r;
+    size_t n = mr->len - mr->off < max ? mr->len - mr->off : max;
+
+    (void)st;
+    memcpy(buf, mr->data + mr->off, n);
+    mr->off += n;
+    *ret_len = n;
+    return 0;
+}
+
+static void reader_close(struct blob_reader *r) {
+    free(((struct memory_reader *)r)->data);
+    free(r);
+}
+
+static int memory_open(struct blob *b, struct arena *a, enum blob_bucket bucket,
+                       const char *key, struct blob_reader **ret_reader,
                        struct blob_info *ret_info, struct status *st) {
     struct memory *m = memory_of(b);
+    struct memory_reader *r = NULL;
     struct object **at;
-    struct bytes body = {NULL, 0};
-    bool found;
-    int rc = 0;
 
+    (void)st;
     pthread_mutex_lock(&m->mu);
     at = place(m, bucket, key);
-    if ((found = is_there(at, bucket, key))) {
-        body = (struct bytes){copy((*at)->data, (*at)->len), (*at)->len};
-        if (ret_info)
-            fill_info(a, *at, ret_info);
+    if (is_there(at, bucket, key)) {
+        if (!(r = malloc(sizeof(*r))))
+            abort();
+        *r = (struct memory_reader){
+            {reader_pull, reader_close}, copy((*at)->data, (*at)->len), (*at)->len, 0};
+        fill_info(a, *at, ret_info);
     }
     pthread_mutex_unlock(&m->mu);
-    for (size_t done = 0; done < body.len && rc == 0; done += 64 * 1024) {
-        size_t n = body.len - done < 64 * 1024 ? body.len - done : 64 * 1024;
-
-        rc = sink(ctx, (struct bytes){body.data + done, n}, st);
-    }
-    free((char *)body.data);
-    return found ? (rc < 0 ? -1 : 0) : 1;
+    if (!r)
+        return 1;
+    *ret_reader = &r->base;
+    return 0;
 }
 
 static int memory_stat(struct blob *b, struct arena *a, enum blob_bucket bucket,
@@ -201,8 +242,8 @@ static void memory_close(struct blob *b) {
 
 static const struct blob_ops memory_ops = {
     .scheme = "memory",
-    .put = memory_put,
-    .read = memory_read,
+    .write = memory_write,
+    .open = memory_open,
     .stat = memory_stat,
     .remove = memory_remove,
     .list = memory_list,
@@ -239,19 +280,26 @@ static struct blob *pass(struct blob *b, const char *op, struct status *st) {
     return NULL;
 }
 
-static int failing_put(struct blob *b, enum blob_bucket bucket, const char *key,
-                       struct bytes body, const char *content_type, struct status *st) {
+static int failing_write(struct blob *b, enum blob_bucket bucket, const char *key,
+                         const struct blob_source *source, const char *content_type,
+                         struct status *st) {
     struct blob *in = pass(b, "put", st);
 
-    return in ? in->ops->put(in, bucket, key, body, content_type, st) : -1;
+    return in ? in->ops->write(in, bucket, key, source, content_type, st) : -1;
 }
 
-static int failing_read(struct blob *b, struct arena *a, enum blob_bucket bucket,
-                        const char *key, blob_sink *sink, void *ctx,
+static int failing_open(struct blob *b, struct arena *a, enum blob_bucket bucket,
+                        const char *key, struct blob_reader **ret_reader,
                         struct blob_info *ret_info, struct status *st) {
     struct blob *in = pass(b, "get", st);
 
-    return in ? in->ops->read(in, a, bucket, key, sink, ctx, ret_info, st) : -1;
+    return in ? in->ops->open(in, a, bucket, key, ret_reader, ret_info, st) : -1;
+}
+
+static int failing_ping(struct blob *b, struct status *st) {
+    struct blob *in = pass(b, "ping", st);
+
+    return in ? blob_ping(in, st) : -1;
 }
 
 static int failing_stat(struct blob *b, struct arena *a, enum blob_bucket bucket,
@@ -293,12 +341,13 @@ static void failing_close(struct blob *b) {
 
 static const struct blob_ops failing_ops = {
     .scheme = "failing",
-    .put = failing_put,
-    .read = failing_read,
+    .write = failing_write,
+    .open = failing_open,
     .stat = failing_stat,
     .remove = failing_remove,
     .list = failing_list,
     .url = failing_url,
+    .ping = failing_ping,
     .close = failing_close,
 };
 

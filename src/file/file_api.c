@@ -1,6 +1,7 @@
 /*
- * file_api.c - what the directory backend of the object store needs to be reached by
- * browsers, and temporary files of callers.
+ * file_api.c - objects as browsers reach them through the API: those of the directory
+ * backend, and of clouds whose credentials can't sign addresses; and temporary files of
+ * callers.
  *
  * Uploaded bytes are somebody's: they are served as a download, never as a page of this
  * origin, with nosniff and without any right to run.
@@ -13,14 +14,14 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "blob/blob.h"
+#include "config/config.h"
 #include "deps/deps.h"
 #include "file.h"
 #include "http/http.h"
 #include "http/http_server.h"
 #include "value/value.h"
 
-#define MAX_OBJECT_BYTES ((size_t)100 * 1024 * 1024)
-#define DOWNLOAD_TTL_S   (24 * 3600)
+enum { MAX_WHOLE_BYTES = 256 * 1024, DOWNLOAD_TTL_S = 24 * 3600 };
 
 /* The last segment of a name, with what can't be in a key replaced. */
 static const char *safe_name(struct arena *a, const char *name) {
@@ -78,13 +79,33 @@ static int bucket_from_name(const char *name) {
     return -1;
 }
 
+/* Small objects in one piece, which carries a length; others as they come. */
+static int reply_object(struct reply *rp, struct blob_reader *r,
+                        const struct blob_info *info, struct status *st) {
+    const char *type =
+        info->content_type ? info->content_type : "application/octet-stream";
+    size_t len = 0, n = 1;
+    char *data;
+
+    if (info->size_bytes > MAX_WHOLE_BYTES)
+        return reply_stream(rp, 200, type, blob_reader_pull, blob_reader_close, r);
+    arena_defer(rp->arena, blob_reader_close, r);
+    data = arena_alloc(rp->arena, (size_t)info->size_bytes + 1);
+    while (n > 0 && len < info->size_bytes) {
+        if (blob_reader_pull(r, data + len, (size_t)info->size_bytes - len, &n, st) < 0)
+            return -1;
+        len += n;
+    }
+    return reply_bytes(rp, 200, type, (struct bytes){data, len});
+}
+
 static int serve(struct request *rq, struct reply *rp, enum blob_bucket bucket,
                  const char *key, struct status *st) {
+    struct blob_reader *r = NULL;
     struct blob_info info = {0};
-    struct bytes body;
-    int rc = blob_key_valid(key) ? blob_get(rq->deps->blob, rq->arena, bucket, key,
-                                            MAX_OBJECT_BYTES, &body, &info, st)
-                                 : 1;
+    int rc = blob_key_valid(key)
+                 ? blob_open_reader(rq->deps->blob, rq->arena, bucket, key, &r, &info, st)
+                 : 1;
 
     if (rc < 0)
         return -1;
@@ -92,9 +113,7 @@ static int serve(struct request *rq, struct reply *rp, enum blob_bucket bucket,
         return st_fail(st, ST_BAD_REQUEST, "not_found", "there is no such file");
     reply_header(rp, "X-Content-Type-Options", "nosniff");
     reply_header(rp, "Content-Security-Policy", "default-src 'none'; sandbox");
-    return reply_bytes(rp, 200,
-                       info.content_type ? info.content_type : "application/octet-stream",
-                       body);
+    return reply_object(rp, r, &info, st);
 }
 
 /* The key as it is stored: a {name*} parameter comes percent-encoded. */
@@ -127,8 +146,8 @@ static int download(struct request *rq, struct reply *rp, struct status *st) {
     if (request_query_int(rq, "expires", 0, INT64_MAX, 0, &expires, st) < 0)
         return -1;
     if (bucket < 0 || !signature ||
-        !blob_fs_check_signature(rq->deps->blob, (enum blob_bucket)bucket, key, expires,
-                                 signature))
+        !blob_check_signature(rq->deps->blob, (enum blob_bucket)bucket, key, expires,
+                              signature))
         return st_fail(st, ST_BAD_REQUEST, "access_denied",
                        "the link is not valid, or no longer");
     reply_header(rp, "Content-Disposition", "attachment");
@@ -136,9 +155,21 @@ static int download(struct request *rq, struct reply *rp, struct status *st) {
     return serve(rq, rp, (enum blob_bucket)bucket, key, st);
 }
 
+/* Where the public address of static files is another, callers are sent there. */
 static int static_file(struct request *rq, struct reply *rp, struct status *st) {
+    const char *key = decoded(rq->arena, rq->param[0]);
+    const char *base = rq->deps->config->base_uri, *url;
+
+    if (blob_key_valid(key)) {
+        if (blob_url(rq->deps->blob, rq->arena, BLOB_STATIC, key, 0, &url, st) < 0)
+            return -1;
+        if (strncmp(url, base, strlen(base)) != 0) {
+            reply_header(rp, "Location", url);
+            return reply_empty(rp, 302);
+        }
+    }
     reply_header(rp, "Cache-Control", "public, max-age=300");
-    return serve(rq, rp, BLOB_STATIC, decoded(rq->arena, rq->param[0]), st);
+    return serve(rq, rp, BLOB_STATIC, key, st);
 }
 
 /* clang-format off */

@@ -37,6 +37,7 @@ enum {
     STREAM_HIGH = 256 * 1024, /* held for a stream's reader; more pauses the peer */
     STREAM_LOW = 64 * 1024,
     CANCEL_CHECK_MS = 50,
+    STALL_BYTES_PER_S = 100,
 };
 
 struct http_client {
@@ -427,6 +428,10 @@ static void set_options(struct hop *h, int64_t left_ms) {
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_TIMEOUT_MS, (long)left_ms);
     SET(CURLOPT_CONNECTTIMEOUT_MS, connect_ms < left_ms ? connect_ms : (long)left_ms);
+    if (call->stall_timeout_ms) {
+        SET(CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES_PER_S);
+        SET(CURLOPT_LOW_SPEED_TIME, (call->stall_timeout_ms + 999L) / 1000);
+    }
     SET(CURLOPT_BUFFERSIZE, 16384L);
     SET(CURLOPT_ERRORBUFFER, h->error);
     SET(CURLOPT_HTTPHEADER, h->headers);

@@ -45,6 +45,8 @@ struct http_call {
     const char *proxy_uri;   /* HTTP proxy of this call, itself under `reach`; or NULL */
     int timeout_ms;          /* whole call; 0: 60 s */
     int connect_timeout_ms;  /* 0: 10 s */
+    int stall_timeout_ms;    /* fewer than 100 bytes a second for so long, in whole
+                                seconds, is a failure ("timeout"); 0: off */
     size_t max_answer_bytes; /* 0: 30 MB; more is a failure */
     /* Ends the call within 100 ms of becoming non-zero, with key "cancelled"; or NULL.
        Not for streams. */

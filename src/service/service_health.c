@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/metrics.h"
 #include "base/status.h"
+#include "blob/blob.h"
 #include "config/config.h"
 #include "crypto/crypto_hash.h"
 #include "http/http.h"
@@ -59,10 +60,15 @@ static int check_store(const struct service *s, struct status *st) {
     return s->deps.store ? store_ping(s->deps.store, st) : 0;
 }
 
+static int check_objects(const struct service *s, struct status *st) {
+    return s->deps.blob ? blob_ping(s->deps.blob, st) : 0;
+}
+
 static const struct check checks[] = {
     {"start", check_start},
     {"drain", check_drain},
     {"store", check_store},
+    {"objects", check_objects},
 };
 
 /* `?verbose=1` names the checks; one that fails is always named. */

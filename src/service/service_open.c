@@ -48,10 +48,6 @@ static int check_backends(const struct config *c, struct status *st) {
         return st_fail(st, ST_CONFIGURATION, "conflict",
                        "REDIS_URI: this build has no Redis transport; leave it empty and "
                        "set DATA_DIR for the embedded queue.");
-    if (c->tmp_storage_bucket)
-        return st_fail(st, ST_CONFIGURATION, "conflict",
-                       "TMP_STORAGE_BUCKET: this build stores objects only below "
-                       "DATA_DIR; leave the buckets empty.");
     return 0;
 }
 
@@ -86,13 +82,6 @@ static int open_store(struct service *s, struct status *st) {
     return 0;
 }
 
-static int open_blob(struct service *s, struct status *st) {
-    const struct config *c = s->deps.config;
-
-    return blob_open_fs(arena_printf(s->arena, "%s/objects", c->data_dir), c->base_uri,
-                        c->secret, &s->deps.blob, st);
-}
-
 static int open_http(struct service *s, struct status *st) {
     const struct config *c = s->deps.config;
 
@@ -103,6 +92,40 @@ static int open_http(struct service *s, struct status *st) {
             .user_agent = "membrane/" MEMBRANE_VERSION,
         },
         &s->deps.http, st);
+}
+
+/* The clouds are asked until they answer, like the store; what is configured wrongly is
+ * said at once. */
+static int open_cloud(struct service *s, struct status *st) {
+    const struct config *c = s->deps.config;
+    struct blob_cloud_options o = {
+        .config = c, .http = s->deps.http, .clock = s->deps.clock, .rand = s->deps.rand};
+    int64_t end = clock_monotonic_ms(s->deps.clock) + c->startup_timeout_seconds * 1000;
+    struct timespec pause = {0, 250 * 1000000};
+    const char *text;
+
+    if (blob_open_cloud(&o, &s->deps.blob, st) < 0)
+        return -1;
+    while (blob_describe(s->deps.blob, s->arena, &text, st) < 0 ||
+           blob_ping(s->deps.blob, st) < 0) {
+        if (st->type == ST_CONFIGURATION || clock_monotonic_ms(s->deps.clock) >= end)
+            return -1;
+        log_warn(&s->log, "the object storage does not answer yet", "err=%s",
+                 st->message);
+        st_clear(st);
+        nanosleep(&pause, NULL);
+    }
+    log_info(&s->log, "object storage", "store=%s", text);
+    return 0;
+}
+
+static int open_blob(struct service *s, struct status *st) {
+    const struct config *c = s->deps.config;
+
+    if (c->tmp_storage_bucket)
+        return open_cloud(s, st);
+    return blob_open_fs(arena_printf(s->arena, "%s/objects", c->data_dir), c->base_uri,
+                        c->secret, &s->deps.blob, st);
 }
 
 static int open_auth(struct service *s, struct status *st) {
@@ -149,11 +172,14 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
         return -1;
     if (!(c->services & SERVICE_CORE))
         return 0;
-    if (check_backends(c, st) < 0 || make_dir(c->data_dir, st) < 0)
+    if (check_backends(c, st) < 0 || (c->data_dir && make_dir(c->data_dir, st) < 0))
         return -1;
     *ret_exit = EX_TEMPFAIL;
-    if (open_store(s, st) < 0 || open_blob(s, st) < 0 || open_http(s, st) < 0)
+    if (open_store(s, st) < 0 || open_http(s, st) < 0 || open_blob(s, st) < 0) {
+        if (st->type == ST_CONFIGURATION)
+            *ret_exit = EX_CONFIG;
         return -1;
+    }
     s->deps.journal = journal_new(s->deps.store, s->deps.blob, 0);
     s->deps.connectors = connector_cache_new(CONNECTOR_CACHE_BYTES);
     s->deps.connection_locks = connection_locks_new();
@@ -188,11 +214,11 @@ void service_close(struct service *s) {
         connection_locks_free(&s->deps.connection_locks);
     if (s->deps.connectors)
         connector_cache_free(&s->deps.connectors);
-    if (s->deps.http)
-        http_client_close(&s->deps.http);
     journal_free(&s->deps.journal); /* writes what waits */
     if (s->deps.blob)
         blob_close(&s->deps.blob);
+    if (s->deps.http)
+        http_client_close(&s->deps.http);
     model_cache_free(&s->deps.model_cache);
     if (s->deps.store)
         store_close(&s->deps.store);

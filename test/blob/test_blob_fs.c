@@ -167,18 +167,18 @@ static void signed_urls_open_one_object_for_a_time(void **state) {
                      0);
     expires = strtoll(url + 46, &end, 10);
     signature = strstr(url, "&signature=") + 11;
-    assert_true(blob_fs_check_signature(b, BLOB_TMP, "a/b", expires, signature));
-    assert_false(blob_fs_check_signature(b, BLOB_TMP, "a/c", expires, signature));
-    assert_false(blob_fs_check_signature(b, BLOB_CONNECTORS, "a/b", expires, signature));
-    assert_false(blob_fs_check_signature(b, BLOB_TMP, "a/b", expires + 1, signature));
-    assert_false(blob_fs_check_signature(b, BLOB_TMP, "a/b", expires, ""));
-    assert_false(blob_fs_check_signature(b, BLOB_TMP, "a/../b", expires, signature));
-    assert_false(blob_fs_check_signature(b, BLOB_TMP, "a/b", INT64_MAX, signature));
-    assert_false(blob_fs_check_signature(b, BLOB_TMP, "a/b", INT64_MIN, signature));
+    assert_true(blob_check_signature(b, BLOB_TMP, "a/b", expires, signature));
+    assert_false(blob_check_signature(b, BLOB_TMP, "a/c", expires, signature));
+    assert_false(blob_check_signature(b, BLOB_CONNECTORS, "a/b", expires, signature));
+    assert_false(blob_check_signature(b, BLOB_TMP, "a/b", expires + 1, signature));
+    assert_false(blob_check_signature(b, BLOB_TMP, "a/b", expires, ""));
+    assert_false(blob_check_signature(b, BLOB_TMP, "a/../b", expires, signature));
+    assert_false(blob_check_signature(b, BLOB_TMP, "a/b", INT64_MAX, signature));
+    assert_false(blob_check_signature(b, BLOB_TMP, "a/b", INT64_MIN, signature));
     assert_int_equal(blob_url(b, a, BLOB_TMP, "a/b", -1, &url, &st), 0);
     expires = strtoll(strstr(url, "expires=") + 8, &end, 10);
     signature = strstr(url, "&signature=") + 11;
-    assert_false(blob_fs_check_signature(b, BLOB_TMP, "a/b", expires, signature));
+    assert_false(blob_check_signature(b, BLOB_TMP, "a/b", expires, signature));
 }
 
 static void another_secret_makes_another_signature(void **state) {
@@ -189,9 +189,9 @@ static void another_secret_makes_another_signature(void **state) {
     (void)state;
     assert_int_equal(blob_url(b, a, BLOB_TMP, "k", 60, &url, &st), 0);
     assert_int_equal(blob_open_fs(root, "https://x", "other", &other, &st), 0);
-    assert_false(blob_fs_check_signature(other, BLOB_TMP, "k",
-                                         strtoll(strstr(url, "expires=") + 8, &end, 10),
-                                         strstr(url, "&signature=") + 11));
+    assert_false(blob_check_signature(other, BLOB_TMP, "k",
+                                      strtoll(strstr(url, "expires=") + 8, &end, 10),
+                                      strstr(url, "&signature=") + 11));
     blob_close(&other);
 }
 
