@@ -56,6 +56,8 @@ struct arena {
     size_t used;
     size_t limit;
     size_t next_size;
+    struct arena_budget *budget; /* or NULL */
+    size_t charged;              /* to the budget */
 };
 
 static struct block *block_new(size_t size) {
@@ -78,6 +80,19 @@ static void block_free(struct block *b) {
     free(b);
 }
 
+static void charge(struct arena *a, size_t bytes) {
+    if (!a->budget)
+        return;
+    a->charged += bytes;
+    atomic_fetch_add_explicit(&a->budget->used, bytes, memory_order_relaxed);
+}
+
+static void discharge(struct arena *a) {
+    if (a->budget)
+        atomic_fetch_sub_explicit(&a->budget->used, a->charged, memory_order_relaxed);
+    a->charged = 0;
+}
+
 struct arena *arena_new(size_t hint_bytes) {
     struct arena *a = malloc(sizeof(*a));
     size_t first = hint_bytes ? hint_bytes : BLOCK_FIRST;
@@ -90,6 +105,8 @@ struct arena *arena_new(size_t hint_bytes) {
     a->deferred = NULL;
     a->used = 0;
     a->limit = 0;
+    a->budget = NULL;
+    a->charged = 0;
     a->next_size = first * 2 < BLOCK_MAX ? first * 2 : BLOCK_MAX;
     return a;
 }
@@ -110,6 +127,7 @@ void arena_free(struct arena **ap) {
     if (!a)
         return;
     run_deferred(a);
+    discharge(a);
     for (b = a->block; b; b = prev) {
         prev = b->prev;
         block_free(b);
@@ -122,6 +140,7 @@ void arena_reset(struct arena *a) {
     struct block *b;
 
     run_deferred(a);
+    discharge(a);
     while (a->block->prev) {
         b = a->block;
         a->block = b->prev;
@@ -148,6 +167,7 @@ void *arena_alloc(struct arena *a, size_t size) {
              */
             struct block *own = block_new(need);
 
+            charge(a, need);
             own->used = need;
             own->prev = b->prev;
             b->prev = own;
@@ -155,6 +175,7 @@ void *arena_alloc(struct arena *a, size_t size) {
             return own->mem;
         }
         b = block_new(a->next_size);
+        charge(a, a->next_size);
         b->prev = a->block;
         a->block = b;
         if (a->next_size < BLOCK_MAX)
@@ -254,6 +275,20 @@ void arena_set_limit(struct arena *a, size_t limit_bytes) {
     a->limit = limit_bytes;
 }
 
+static bool is_spent(const struct arena_budget *b) {
+    return b && b->limit &&
+           atomic_load_explicit(&b->used, memory_order_relaxed) > b->limit;
+}
+
 int arena_exceeded(const struct arena *a) {
-    return a->limit && a->used > a->limit;
+    return (a->limit && a->used > a->limit) || is_spent(a->budget);
+}
+
+void arena_set_budget(struct arena *a, struct arena_budget *budget) {
+    discharge(a);
+    a->budget = budget;
+}
+
+void arena_share_budget(struct arena *a, const struct arena *with) {
+    arena_set_budget(a, with->budget);
 }

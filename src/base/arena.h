@@ -11,6 +11,7 @@
 #define BASE_ARENA_H
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 struct arena;
@@ -59,5 +60,20 @@ size_t arena_used(const struct arena *a);
  */
 void arena_set_limit(struct arena *a, size_t limit_bytes);
 int arena_exceeded(const struct arena *a);
+
+/*
+ * What several arenas, also of several threads, may hold together: the memory of one
+ * task. Caller's memory; lives longer than the arenas.
+ */
+struct arena_budget {
+    atomic_size_t used;
+    size_t limit; /* 0: none */
+};
+/* What the arena takes from the system from now on is charged to the budget until it is
+ * freed or reset; arena_exceeded() answers true also when the budget is spent. NULL ends
+ * that. */
+void arena_set_budget(struct arena *a, struct arena_budget *budget);
+/* The same budget as another arena's, if that has one. */
+void arena_share_budget(struct arena *a, const struct arena *with);
 
 #endif

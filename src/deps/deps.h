@@ -22,7 +22,6 @@ struct store;
 struct connector_cache;
 struct connection_events;
 struct connection_locks;
-struct flow_runner;
 
 struct deps {
     const struct config *config;
@@ -42,7 +41,6 @@ struct deps {
     struct connection_events *connection_events; /* results of connecting, for streams */
     struct queue *queue;                         /* tasks for the workers */
     struct model_cache *model_cache;             /* encoded answers of reads; or NULL */
-    struct flow_runner *flow_runner; /* executes runs in this process; or NULL */
 };
 
 #endif

@@ -48,10 +48,9 @@ struct flow_exec {
     struct caller caller;
     const struct value *connection, *integration, *user; /* or NULL */
     const struct value *shared;                          /* variables of all node runs */
-    const _Atomic int *cancel;
-    int64_t deadline_ms;
+    const struct flow_run_control *control;
     bool is_resumed;
-    _Atomic bool has_ended; /* a limit was reached */
+    _Atomic int ended; /* enum flow_run_cancel: the first reason that was met */
     /* The rest, and arenas that the items of a for-each share. */
     pthread_mutex_t lock;
     struct counter *counters;
@@ -142,10 +141,18 @@ static const struct value *counters(struct flow_exec *x, struct arena *a,
     return object_end(&b);
 }
 
-/* Shows the progress, now and then. */
+/* The first reason to end stays. */
+static void end(struct flow_exec *x, enum flow_run_cancel why) {
+    int none = FLOW_RUN_GO_ON;
+
+    atomic_compare_exchange_strong(&x->ended, &none, (int)why);
+}
+
+/* Shows the progress, now and then; meets there that another process stopped the run. */
 static int write_counters(struct flow_exec *x, struct arena *a, struct status *st) {
     int64_t now = clock_monotonic_ms(x->deps->clock);
     struct store_change change = {0};
+    int rc;
 
     pthread_mutex_lock(&x->lock);
     if (now - x->written_ms >= COUNTERS_EVERY_MS) {
@@ -155,10 +162,11 @@ static int write_counters(struct flow_exec *x, struct arena *a, struct status *s
     pthread_mutex_unlock(&x->lock);
     if (!change.set)
         return 0;
-    return store_update(x->deps->store, a, C_FLOW_RUNS, x->run_id,
-                        store_eq_text(a, "state", "running"), &change, NULL, st) < 0
-               ? -1
-               : 0;
+    rc = store_update(x->deps->store, a, C_FLOW_RUNS, x->run_id,
+                      store_eq_text(a, "state", "running"), &change, NULL, st);
+    if (rc == 1)
+        end(x, FLOW_RUN_STOP);
+    return rc < 0 ? -1 : 0;
 }
 
 /* What an interrupted execution had recorded. */
@@ -256,7 +264,13 @@ static void collect(struct lane *l, const struct due *d, const struct outcome *o
 }
 
 static bool is_over(struct flow_exec *x) {
-    return atomic_load(x->cancel) != FLOW_RUN_GO_ON || atomic_load(&x->has_ended);
+    enum flow_run_cancel why = x->control->ask(x->control->ctx);
+
+    if (why != FLOW_RUN_GO_ON)
+        end(x, why);
+    if (x->node_runs > FLOW_RUN_MAX_NODE_RUNS)
+        end(x, FLOW_RUN_OVER_SIZE);
+    return atomic_load(&x->ended) != FLOW_RUN_GO_ON;
 }
 
 static int process(struct lane *l, const struct due *d, struct status *st);
@@ -268,9 +282,6 @@ static int run_lane(struct lane *l, struct status *st) {
     for (struct due *d = l->first; d; d = d->next) {
         int rc;
 
-        if (clock_monotonic_ms(x->deps->clock) > x->deadline_ms ||
-            x->node_runs > FLOW_RUN_MAX_NODE_RUNS)
-            atomic_store(&x->has_ended, true);
         if (is_over(x))
             return ENDED;
         rc = process(l, d, st);
@@ -344,6 +355,7 @@ static void *run_items(void *arg) {
         struct status st;
         int rc;
 
+        arena_share_budget(a, loop->outer->exec->control->memory);
         st_init(&st, a);
         rc = run_item(loop, i, &st);
         if (rc == 0 && atomic_load(&loop->bytes) > loop_limit(loop->outer->exec))
@@ -549,8 +561,8 @@ static int execute_node(struct lane *l, const struct due *d, const struct value 
                               value_get(node, "userConfig")),
         .input = d->input,
         .variables = variables,
-        .deadline_ms = x->deadline_ms,
-        .cancel = x->cancel,
+        .deadline_ms = x->control->deadline_ms,
+        .cancel = x->control->cancelled,
         .logs = &value_empty_array,
     };
     int rc;
@@ -710,8 +722,9 @@ static int prepare(struct flow_exec *x, struct status *st) {
 }
 
 /* Errors as the run shows them: the first says what happened in words. */
-static void add_error(struct flow_exec *x, const char *message) {
+static void add_error(struct flow_exec *x, const char *key, const char *message) {
     array_push(&x->errors, value_obj(x->arena, "type", value_string(x->arena, "flow_run"),
+                                     "key", key ? value_string(x->arena, key) : NULL,
                                      "message", value_string(x->arena, message), NULL));
 }
 
@@ -742,6 +755,29 @@ static int finish_stopped(struct flow_exec *x, struct status *st) {
                : 0;
 }
 
+static int finish_ended(struct flow_exec *x, struct status *st) {
+    struct arena *a = x->arena;
+
+    switch ((enum flow_run_cancel)atomic_load(&x->ended)) {
+    case FLOW_RUN_ABANDON:
+        return 1;
+    case FLOW_RUN_STOP:
+        return finish_stopped(x, st);
+    case FLOW_RUN_OVER_SIZE:
+        add_error(x, NULL, "The run had more than 200,000 node runs");
+        break;
+    case FLOW_RUN_OVER_MEMORY:
+        add_error(x, "memory_limit_exceeded",
+                  "The run needs more memory than MAX_QUEUED_TASKS_MEMORY_MB");
+        break;
+    default:
+        add_error(x, "request_timeout",
+                  arena_printf(a, "The run took longer than %lld s",
+                               (long long)x->control->time_limit_s));
+    }
+    return finish(x, "failed", st);
+}
+
 static int walk(struct flow_exec *x, struct status *st) {
     struct lane l = {.exec = x, .arena = x->arena};
     int rc;
@@ -754,15 +790,8 @@ static int walk(struct flow_exec *x, struct status *st) {
     rc = run_lane(&l, st);
     if (rc < 0)
         return -1;
-    if (atomic_load(x->cancel) == FLOW_RUN_ABANDON)
-        return 1;
-    if (atomic_load(x->cancel) == FLOW_RUN_STOP)
-        return finish_stopped(x, st);
-    if (rc == ENDED)
-        add_error(x, x->node_runs > FLOW_RUN_MAX_NODE_RUNS
-                         ? "The run had more than 200,000 node runs"
-                         : "The run took longer than 50 minutes");
-    return finish(x, rc == ENDED || x->has_failed ? "failed" : "completed", st);
+    return rc == ENDED ? finish_ended(x, st)
+                       : finish(x, x->has_failed ? "failed" : "completed", st);
 }
 
 static int execute(struct flow_exec *x, struct status *st) {
@@ -771,32 +800,35 @@ static int execute(struct flow_exec *x, struct status *st) {
     if (prepare(x, st) < 0)
         return -1;
     if (connection && (!x->connection || !model_is_live(x->connection))) {
-        add_error(x, "The connection of the run does not exist any more");
+        add_error(x, NULL, "The connection of the run does not exist any more");
         return finish(x, "failed", st);
     }
     return walk(x, st);
 }
 
 int flow_run_execute(const struct deps *deps, const char *run_id,
-                     const _Atomic int *cancel, struct status *st) {
+                     const struct flow_run_control *control, struct status *st) {
     struct arena *a = arena_new(0);
-    struct flow_exec x = {.deps = deps, .arena = a, .run_id = run_id, .cancel = cancel};
+    struct flow_exec x = {.deps = deps, .arena = a, .run_id = run_id, .control = control};
     struct store_change begin = {
         .set = value_obj(a, "state", value_string(a, "running"), NULL)};
+    bool has_ended = false;
     struct status inner;
     int rc;
 
+    arena_share_budget(a, control->memory);
     st_init(&inner, a);
-    x.deadline_ms = clock_monotonic_ms(deps->clock) + FLOW_RUN_LIMIT_MS;
     rc = store_update(deps->store, a, C_FLOW_RUNS, run_id,
                       store_eq_text(a, "state", "queued"), &begin, &x.run, &inner);
     if (rc == 1) {
         x.is_resumed = true;
         rc = store_get(deps->store, a, C_FLOW_RUNS, run_id, &x.run, &inner);
-        if (rc == 0 && !value_equals_text(value_get(x.run, "state"), "running"))
-            rc = 1;
+        has_ended = rc == 1 ||
+                    (rc == 0 && !value_equals_text(value_get(x.run, "state"), "running"));
     }
-    if (rc == 0) {
+    if (has_ended)
+        rc = 0;
+    else if (rc == 0) {
         pthread_mutex_init(&x.lock, NULL);
         rc = execute(&x, &inner);
         pthread_mutex_destroy(&x.lock);
@@ -805,4 +837,23 @@ int flow_run_execute(const struct deps *deps, const char *run_id,
         st_fail(st, inner.type, inner.key, "%s", inner.message);
     arena_free(&a);
     return rc;
+}
+
+int flow_run_fail(const struct deps *deps, struct arena *a, const char *run_id,
+                  const struct value *error, struct status *st) {
+    const struct store_filter *unfinished =
+        store_or(a, store_eq_text(a, "state", "queued"),
+                 store_eq_text(a, "state", "running"), NULL);
+    struct store_change change = {0};
+    struct array_builder errors;
+
+    array_begin(&errors, a, 1);
+    array_push(&errors, error);
+    change.set = value_obj(a, "state", value_string(a, "failed"), "endTime",
+                           value_string(a, clock_iso_now(deps->clock, a)), "errors",
+                           array_end(&errors), "gaveUp", &value_true, NULL);
+    return store_update(deps->store, a, C_FLOW_RUNS, run_id, unfinished, &change, NULL,
+                        st) < 0
+               ? -1
+               : 0;
 }

@@ -11,7 +11,7 @@
 #ifndef FLOW_FLOW_RUN_H
 #define FLOW_FLOW_RUN_H
 
-#include <stdatomic.h>
+#include <stdint.h>
 
 struct arena;
 struct caller;
@@ -21,17 +21,29 @@ struct status;
 struct value;
 
 enum {
-    FLOW_RUN_LIMIT_MS = 50 * 60 * 1000,
     FLOW_RUN_MAX_NODE_RUNS = 200000,
-    FLOW_RUN_MAX_WAITING = 10000, /* per connection */
-    FLOW_RUN_MAX_DEPTH = 10,      /* for-each within for-each */
+    FLOW_RUN_MAX_DEPTH = 10, /* for-each within for-each */
 };
 
 /* Why a run that is under way shall end. */
 enum flow_run_cancel {
     FLOW_RUN_GO_ON,
-    FLOW_RUN_STOP,    /* somebody stopped it: its document says so already */
-    FLOW_RUN_ABANDON, /* the process ends: it stays as it is and is taken up again */
+    FLOW_RUN_STOP,        /* somebody stopped it: its document says so already */
+    FLOW_RUN_ABANDON,     /* the process ends: it stays as it is and is taken up again */
+    FLOW_RUN_OVER_TIME,   /* it fails */
+    FLOW_RUN_OVER_MEMORY, /* it fails */
+    FLOW_RUN_OVER_SIZE,   /* it has too many node runs, and fails */
+};
+
+/* What executing a run depends on. */
+struct flow_run_control {
+    /* Asked before each node run, by several threads at once. */
+    enum flow_run_cancel (*ask)(void *ctx);
+    void *ctx;
+    const _Atomic int *cancelled; /* non-zero ends what a node run waits for; or NULL */
+    int64_t deadline_ms;          /* monotonic: for what node runs wait for */
+    int64_t time_limit_s;         /* as the error says it */
+    const struct arena *memory;   /* the run's arenas share its budget */
 };
 
 struct flow_run_request {
@@ -41,7 +53,7 @@ struct flow_run_request {
 };
 
 /*
- * Stores a queued run and hands it to deps->flow_runner. bad_request when it can't be
+ * Stores a queued run and puts the task that executes it. bad_request when it can't be
  * started, bad_request/rate_limit_exceeded when too many wait on the connection.
  */
 int flow_run_start(const struct deps *deps, struct arena *a, const struct caller *caller,
@@ -49,10 +61,14 @@ int flow_run_start(const struct deps *deps, struct arena *a, const struct caller
                    struct status *st);
 /*
  * Executes a queued or interrupted run to its end, in this thread. Its failure is its
- * state. 1: it had ended, or was abandoned. -1: the store failed, the run is as it was.
+ * state. 1: it was abandoned. -1: the store failed, the run is as it was.
  */
 int flow_run_execute(const struct deps *deps, const char *run_id,
-                     const _Atomic int *cancel, struct status *st);
+                     const struct flow_run_control *control, struct status *st);
+/* Ends a queued or running run as failed, with the error and the mark `gaveUp`; ended
+ * runs stay as they are. */
+int flow_run_fail(const struct deps *deps, struct arena *a, const char *run_id,
+                  const struct value *error, struct status *st);
 /* Ends a queued or running run as stopped; ended runs stay as they are. */
 int flow_run_stop(const struct deps *deps, struct arena *a, const struct value *run,
                   struct status *st);

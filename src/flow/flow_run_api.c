@@ -10,17 +10,19 @@
 #include "deps/deps.h"
 #include "flow_run.h"
 #include "flow_run_record.h"
-#include "flow_runner.h"
+#include "flow_task.h"
 #include "graph/graph_flow.h"
 #include "http/http.h"
 #include "http/http_page.h"
 #include "http/http_server.h"
 #include "model/model.h"
 #include "model/model_rows.h"
+#include "queue/queue.h"
 #include "store/store.h"
 #include "value/value.h"
 
-static const char *const hidden_of_run[] = {"workspaceId", "instance", "createdAt", NULL};
+static const char *const hidden_of_run[] = {"workspaceId", "instance", "createdAt",
+                                            "gaveUp", NULL};
 
 /* ---- starting ---- */
 
@@ -100,6 +102,32 @@ static const struct value *new_run(const struct deps *deps, struct arena *a,
     return object_end(&b);
 }
 
+static int check_room(const struct deps *deps, const struct value *workspace,
+                      const char *connection_id, struct status *st) {
+    double max =
+        queue_limit(deps->queue, workspace, LIMIT_FLOW_RUNS_QUEUE_SIZE_PER_CONNECTION);
+    uint64_t waiting;
+
+    if (queue_count_waiting(deps->queue, connection_id, FLOW_TASK_RUN, &waiting, st) < 0)
+        return -1;
+    return !max || (double)waiting < max
+               ? 0
+               : st_fail(st, ST_BAD_REQUEST, "rate_limit_exceeded",
+                         "%.0f runs of flows wait on this connection", max);
+}
+
+/* A run that is not taken is as if it had never been; what fails between is swept. */
+static int put_task(const struct deps *deps, const struct value *run, struct status *st) {
+    struct status ignored;
+
+    if (flow_task_put(deps, run, st) >= 0)
+        return 0;
+    st_init(&ignored, st->arena);
+    store_delete(deps->store, C_FLOW_RUNS, value_get_string(run, "id", ""), NULL,
+                 &ignored);
+    return -1;
+}
+
 int flow_run_start(const struct deps *deps, struct arena *a, const struct caller *caller,
                    const struct flow_run_request *rq, const struct value **ret_run,
                    struct status *st) {
@@ -121,18 +149,12 @@ int flow_run_start(const struct deps *deps, struct arena *a, const struct caller
         return -1;
     if (rc == 1)
         connection = &value_undefined;
-    if (deps->flow_runner &&
-        flow_runner_waiting(deps->flow_runner, connection_id ? connection_id : "") >=
-            FLOW_RUN_MAX_WAITING)
-        return st_fail(st, ST_BAD_REQUEST, "rate_limit_exceeded",
-                       "%d runs of flows wait on this connection", FLOW_RUN_MAX_WAITING);
-    *ret_run = new_run(deps, a, caller, rq, start, connection);
-    if (store_insert(deps->store, C_FLOW_RUNS, *ret_run, st) < 0)
+    if (connection_id && check_room(deps, caller->workspace, connection_id, st) < 0)
         return -1;
-    if (deps->flow_runner)
-        flow_runner_submit(deps->flow_runner, value_get_string(*ret_run, "id", ""),
-                           connection_id ? connection_id : "");
-    return 0;
+    *ret_run = new_run(deps, a, caller, rq, start, connection);
+    return store_insert(deps->store, C_FLOW_RUNS, *ret_run, st) < 0
+               ? -1
+               : put_task(deps, *ret_run, st);
 }
 
 int flow_run_stop(const struct deps *deps, struct arena *a, const struct value *run,
@@ -147,9 +169,7 @@ int flow_run_stop(const struct deps *deps, struct arena *a, const struct value *
 
     if (store_update(deps->store, a, C_FLOW_RUNS, id, unfinished, &change, NULL, st) < 0)
         return -1;
-    if (deps->flow_runner)
-        flow_runner_stop(deps->flow_runner, id);
-    return 0;
+    return queue_cancel(deps->queue, id, st) < 0 ? -1 : 0;
 }
 
 static int start(struct request *rq, struct reply *rp, const struct value *instance,

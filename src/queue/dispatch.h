@@ -28,6 +28,7 @@ struct dispatch_task {
     unsigned kind;
     const char *workspace_id, *customer_id, *connection_id;
     int64_t not_before_ms;
+    int64_t order_ms; /* on its connection: smaller ones first, equal ones as they came */
 };
 
 /* How many may run at once; 0: any number. */

@@ -41,7 +41,7 @@ struct task {
     unsigned queue, kind;
     bool waits, runs, foreign, seen;
     size_t heap_at; /* 1-based; 0: not in the heap */
-    int64_t not_before_ms;
+    int64_t not_before_ms, order_ms;
     char *workspace_id;
     char id[];
 };
@@ -258,17 +258,31 @@ static void heap_remove(struct memory *m, struct task *t) {
 
 /* ---- Lanes ---- */
 
+/* The last one that goes before t, looked for from both ends: what comes back is old. */
+static struct task *lane_place(const struct node *lane, const struct task *t) {
+    struct task *front = NULL, *back = lane->last;
+
+    for (;;) {
+        struct task *next = front ? front->next : lane->first;
+
+        if (!back || back->order_ms <= t->order_ms)
+            return back;
+        if (next->order_ms > t->order_ms)
+            return front;
+        front = next;
+        back = back->prev;
+    }
+}
+
 static void lane_add(struct task *t) {
     struct node *lane = t->lane;
+    struct task *before = lane_place(lane, t);
 
     t->waits = true;
-    t->next = NULL;
-    t->prev = lane->last;
-    if (lane->last)
-        lane->last->next = t;
-    else
-        lane->first = t;
-    lane->last = t;
+    t->prev = before;
+    t->next = before ? before->next : lane->first;
+    *(before ? &before->next : &lane->first) = t;
+    *(t->next ? &t->next->prev : &lane->last) = t;
     count_waiting(lane, 1);
 }
 
@@ -304,6 +318,7 @@ static struct task *task_new(struct memory *m, const struct dispatch_task *from)
     t->queue = from->queue;
     t->kind = from->kind;
     t->not_before_ms = from->not_before_ms;
+    t->order_ms = from->order_ms;
     t->workspace_id = must(strdup(workspace));
     w = node_use(m, &m->root[t->queue], WORKSPACE,
                  key_of("w", t->queue, workspace, "", ""));

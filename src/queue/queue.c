@@ -55,9 +55,8 @@ static int64_t now_ms(const struct queue *q) {
 
 /* ---- Limits ---- */
 
-/* The workspace's own value, else the process's. 0: none. */
-static double limit_of(const struct queue *q, const struct value *workspace,
-                       enum config_limit l) {
+double queue_limit(const struct queue *q, const struct value *workspace,
+                   enum config_limit l) {
     const struct value *own;
 
     if (l == LIMIT_COUNT)
@@ -90,16 +89,16 @@ void queue_limits(void *ctx, const char *workspace_id, unsigned queue_of_task,
         workspace = &value_undefined;
     ret->paused = queue_of_task == QUEUE_QUEUED &&
                   value_get_bool(workspace, "isBackgroundJobsDisabled", false);
-    ret->connection = limit_of(q, workspace, k->connection_limit);
+    ret->connection = queue_limit(q, workspace, k->connection_limit);
     if (config->enable_limits) {
-        ret->kind = limit_of(q, workspace, k->parallel_limit);
-        ret->workspace = limit_of(q, workspace,
-                                  queue_of_task == QUEUE_INSTANT
-                                      ? LIMIT_PARALLEL_INSTANT_TASKS_ACTIVE_JOBS
-                                      : LIMIT_PARALLEL_BACKGROUND_JOBS);
+        ret->kind = queue_limit(q, workspace, k->parallel_limit);
+        ret->workspace = queue_limit(q, workspace,
+                                     queue_of_task == QUEUE_INSTANT
+                                         ? LIMIT_PARALLEL_INSTANT_TASKS_ACTIVE_JOBS
+                                         : LIMIT_PARALLEL_BACKGROUND_JOBS);
         if (queue_of_task == QUEUE_QUEUED)
             ret->customer =
-                limit_of(q, workspace, LIMIT_PARALLEL_BACKGROUND_JOBS_PER_CUSTOMER);
+                queue_limit(q, workspace, LIMIT_PARALLEL_BACKGROUND_JOBS_PER_CUSTOMER);
     }
     arena_free(&a);
 }
@@ -118,11 +117,13 @@ struct queue *queue_open(const struct queue_options *o) {
     q->lease_ms =
         o->lease_ms ? o->lease_ms : (int)o->deps->config->task_lease_seconds * 1000;
     q->shared = o->shared;
+    q->elsewhere = o->elsewhere;
     q->arena = arena_new(0);
     gethostname(host, sizeof(host) - 1);
     q->process = arena_printf(q->arena, "%s-%d-%s", host, (int)getpid(),
                               token_new(o->deps->rand, q->arena, 6));
     pthread_mutex_init(&q->stats_mu, NULL);
+    pthread_mutex_init(&q->workers_mu, NULL);
     q->dispatch = queue_dispatch_memory(o->deps->clock, queue_limits, q);
     return q;
 }
@@ -134,6 +135,7 @@ void queue_close(struct queue **qp) {
         return;
     q->dispatch->ops->free(&q->dispatch);
     pthread_mutex_destroy(&q->stats_mu);
+    pthread_mutex_destroy(&q->workers_mu);
     arena_free(&q->arena);
     free(q);
     *qp = NULL;
@@ -155,6 +157,7 @@ int queue_dispatch_task(const struct queue *q, const struct value *doc,
         .customer_id = value_get_string(doc, "customerId", NULL),
         .connection_id = value_get_string(doc, "connectionId", NULL),
         .not_before_ms = (int64_t)value_get_number(doc, "notBeforeMs", 0),
+        .order_ms = (int64_t)value_get_number(doc, "createdMs", 0),
     };
     return 0;
 }
@@ -162,7 +165,7 @@ int queue_dispatch_task(const struct queue *q, const struct value *doc,
 static void offer(struct queue *q, const struct value *doc) {
     struct dispatch_task t;
 
-    if (queue_dispatch_task(q, doc, &t) == 0)
+    if (queue_dispatch_task(q, doc, &t) == 0 && !(q->elsewhere & 1u << t.queue))
         q->dispatch->ops->offer(q->dispatch, &t);
 }
 
@@ -179,7 +182,7 @@ static int check_room(struct queue *q, struct arena *a, const struct queue_kind 
     if (store_get(q->deps->store, a, C_WORKSPACES, workspace_id, &workspace, st) != 0)
         workspace = &value_undefined;
     st_clear(st);
-    limit = limit_of(q, workspace, l);
+    limit = queue_limit(q, workspace, l);
     if (!limit)
         return 0;
     if (store_count(q->deps->store, C_TASKS,
@@ -207,7 +210,7 @@ static const struct value *new_task(struct queue *q, struct arena *a,
     int64_t now = now_ms(q);
 
     object_begin(&b, a, 16);
-    object_set_string(&b, "id", id_new(q->deps->clock, q->deps->rand, a));
+    object_set_string(&b, "id", t->id ? t->id : id_new(q->deps->clock, q->deps->rand, a));
     object_set_string(&b, "queue", queue_name(k->queue));
     object_set_string(&b, "kind", k->name);
     set_text(&b, "workspaceId", t->workspace_id);
@@ -241,11 +244,94 @@ int queue_put(struct queue *q, const struct queue_task *t, struct status *st) {
         rc = store_insert(q->deps->store, C_TASKS, doc, &failure);
         if (rc == 0)
             offer(q, doc);
-        else if (t->dedup_key && failure.key && !strcmp(failure.key, "already_exists"))
+        else if ((t->dedup_key || t->id) && failure.key &&
+                 !strcmp(failure.key, "already_exists"))
             rc = 1;
         else
             st_fail(st, failure.type, failure.key, "%s", failure.message);
     }
+    arena_free(&a);
+    return rc;
+}
+
+/* Some exist already, or the store failed half-way: one by one, each harmless to repeat.
+ */
+static int put_each(struct queue *q, const struct value *docs, struct status *st) {
+    for (VALUE_EACH_ITEM(doc, docs)) {
+        struct status failure;
+
+        st_init(&failure, st->arena);
+        if (store_insert(q->deps->store, C_TASKS, doc, &failure) == 0)
+            continue;
+        if (!failure.key || strcmp(failure.key, "already_exists") != 0)
+            return st_fail(st, failure.type, failure.key, "%s", failure.message);
+    }
+    return 0;
+}
+
+int queue_put_many(struct queue *q, const struct queue_task *tasks, size_t n,
+                   struct status *st) {
+    struct arena *a = arena_new(0);
+    const struct value *docs;
+    struct array_builder b;
+    struct status failure;
+    int rc;
+
+    array_begin(&b, a, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct queue_kind *k = queue_kind_find(q, tasks[i].kind);
+
+        assert(k && !tasks[i].dedup_key);
+        array_push(&b, new_task(q, a, k, &tasks[i]));
+    }
+    docs = array_end(&b);
+    st_init(&failure, a);
+    rc = store_insert_many(q->deps->store, C_TASKS, docs, &failure);
+    if (rc < 0)
+        rc = put_each(q, docs, st);
+    if (rc == 0)
+        for (VALUE_EACH_ITEM(doc, docs))
+            offer(q, doc);
+    arena_free(&a);
+    return rc;
+}
+
+static int ask_to_end(struct queue *q, struct arena *a, const char *id,
+                      struct status *st) {
+    struct store_change change = {.set =
+                                      value_obj(a, "cancelRequested", &value_true, NULL)};
+
+    return store_update(q->deps->store, a, C_TASKS, id,
+                        store_eq_text(a, "state", "running"), &change, NULL, st);
+}
+
+int queue_cancel(struct queue *q, const char *id, struct status *st) {
+    struct arena *a = arena_new(0);
+    int rc = store_delete(q->deps->store, C_TASKS, id,
+                          store_eq_text(a, "state", "waiting"), st);
+
+    if (rc == 0)
+        q->dispatch->ops->release(q->dispatch, id);
+    if (rc == 1) {
+        pthread_mutex_lock(&q->workers_mu);
+        rc = q->workers && queue_workers_cancel(q->workers, id) ? 0 : 1;
+        pthread_mutex_unlock(&q->workers_mu);
+        if (rc == 1)
+            rc = ask_to_end(q, a, id, st);
+    }
+    arena_free(&a);
+    return rc;
+}
+
+int queue_count_waiting(struct queue *q, const char *connection_id, const char *kind,
+                        uint64_t *ret_count, struct status *st) {
+    struct arena *a = arena_new(0);
+    int rc = store_count(q->deps->store, C_TASKS,
+                         store_and(a, store_eq_text(a, "connectionId", connection_id),
+                                   store_eq_text(a, "state", "waiting"),
+                                   store_eq_text(a, "kind", kind), NULL),
+                         ret_count, st);
+
     arena_free(&a);
     return rc;
 }
@@ -369,14 +455,18 @@ static const struct store_filter *held(struct arena *a, const char *holder, int 
                      store_eq(a, "attempt", value_number(a, attempt)), NULL);
 }
 
-int queue_renew(struct queue *q, const struct queue_claim *c, struct status *st) {
+int queue_renew(struct queue *q, const struct queue_claim *c, bool *ret_cancelled,
+                struct status *st) {
     struct arena *a = arena_new(0);
     struct store_change change = {
         .set = value_obj(a, "leaseExpiresMs",
                          value_number(a, (double)(now_ms(q) + q->lease_ms)), NULL)};
+    const struct value *doc;
     int rc = store_update(q->deps->store, a, C_TASKS, c->id,
-                          held(a, c->holder, c->attempt), &change, NULL, st);
+                          held(a, c->holder, c->attempt), &change, &doc, st);
 
+    if (rc == 0 && ret_cancelled)
+        *ret_cancelled = value_get_bool(doc, "cancelRequested", false);
     arena_free(&a);
     return rc;
 }
@@ -391,10 +481,11 @@ int queue_finish(struct queue *q, const struct queue_claim *c, struct status *st
     return rc;
 }
 
-static const char *const run_members[] = {"leaseHolder", "leaseExpiresMs", "slot",
-                                          "startedMs", NULL};
-static const char *const dead_members[] = {"leaseHolder", "leaseExpiresMs", "slot",
-                                           "startedMs",   "dedupKey",       NULL};
+static const char *const run_members[] = {"leaseHolder", "leaseExpiresMs",  "slot",
+                                          "startedMs",   "cancelRequested", NULL};
+static const char *const dead_members[] = {
+    "leaseHolder", "leaseExpiresMs",  "slot", "startedMs",
+    "dedupKey",    "cancelRequested", NULL};
 
 /* Waits again from not_before_ms on; attempt_delta -1 undoes the claim's count. */
 static int make_wait(struct queue *q, struct arena *a, const char *id,
@@ -428,9 +519,14 @@ static int make_dead(struct queue *q, struct arena *a, const char *id,
         .unset = dead_members,
         .increment = value_obj(a, "crashes", value_number(a, crash_delta), NULL),
     };
-    int rc = store_update(q->deps->store, a, C_TASKS, id, expect, &change, NULL, st);
+    const struct value *doc;
+    const struct queue_kind *k;
+    int rc = store_update(q->deps->store, a, C_TASKS, id, expect, &change, &doc, st);
 
     q->dispatch->ops->release(q->dispatch, id);
+    if (rc == 0 && (k = queue_kind_find(q, value_get_string(doc, "kind", ""))) &&
+        k->given_up)
+        k->given_up(q->deps, a, doc, error);
     return rc;
 }
 
@@ -488,7 +584,8 @@ static int expire(struct queue *q, struct arena *a, const struct value *doc,
     return make_wait(q, a, id, expect, now_ms(q), -1, 1, value_from_status(a, &lost), st);
 }
 
-int queue_expire_leases(struct queue *q, uint64_t *ret_count, struct status *st) {
+static int expire_before(struct queue *q, double end_ms, uint64_t *ret_count,
+                         struct status *st) {
     struct arena *a = arena_new(0);
     struct store_query query = {.sort = {{.field = "leaseExpiresMs"}}, .limit = PAGE};
     struct store_page page;
@@ -499,8 +596,7 @@ int queue_expire_leases(struct queue *q, uint64_t *ret_count, struct status *st)
         arena_reset(a);
         query.where = store_and(
             a, store_eq_text(a, "state", "running"),
-            store_cmp(a, STORE_LT, "leaseExpiresMs", value_number(a, (double)now_ms(q))),
-            NULL);
+            store_cmp(a, STORE_LT, "leaseExpiresMs", value_number(a, end_ms)), NULL);
         rc = store_list(q->deps->store, a, C_TASKS, &query, &page, st);
         if (rc == 0)
             for (VALUE_EACH_ITEM(doc, page.items)) {
@@ -516,6 +612,14 @@ int queue_expire_leases(struct queue *q, uint64_t *ret_count, struct status *st)
     return rc;
 }
 
+int queue_expire_leases(struct queue *q, uint64_t *ret_count, struct status *st) {
+    return expire_before(q, (double)now_ms(q), ret_count, st);
+}
+
+int queue_expire_all(struct queue *q, uint64_t *ret_count, struct status *st) {
+    return expire_before(q, 1e300, ret_count, st);
+}
+
 int queue_offer_waiting(struct queue *q, int64_t since_ms, struct status *st) {
     struct arena *a = arena_new(0);
     char cursor[512] = "";
@@ -524,6 +628,8 @@ int queue_offer_waiting(struct queue *q, int64_t since_ms, struct status *st) {
     int rc = 0;
 
     for (int i = 0; i < QUEUE_COUNT && rc == 0; i++) {
+        if (q->elsewhere & 1u << i)
+            continue;
         *cursor = '\0';
         do {
             arena_reset(a);

@@ -63,21 +63,40 @@ struct queue_kind {
     /* Rows of limits.def, or LIMIT_COUNT: how many of this kind run at once in a
      * workspace (under ENABLE_LIMITS) and on a connection (always). */
     enum config_limit parallel_limit, connection_limit;
+    /*
+     * The task was given up (task: its document, error: why). Called once where that
+     * happens; a process may die just before, so what must not be missed is also swept.
+     */
+    void (*given_up)(const struct deps *deps, struct arena *a, const struct value *task,
+                     const struct value *error);
 };
 
 /* What a handler sees. */
 struct queue_run {
     const struct deps *deps;
-    struct arena *arena; /* dies with the run */
+    /* Dies with the run. Its budget is the task's memory: arenas of the handler's own
+     * share it (arena_share_budget). */
+    struct arena *arena;
     const struct queue_kind *kind;
     const struct value *task; /* the document */
     const struct value *payload;
     const char *id, *workspace_id, *customer_id, *connection_id; /* or NULL */
     int attempt;                                                 /* from 1 */
-    int64_t deadline_ms;     /* on the monotonic clock */
-    struct queue_slot *slot; /* private */
+    int crashes;                  /* workers that died while they ran it */
+    int64_t deadline_ms;          /* on the monotonic clock */
+    const _Atomic int *cancelled; /* non-zero after queue_cancel() */
+    struct queue_slot *slot;      /* private */
 };
-/* The process ends, the time is over or the lease is lost: come to an end now. */
+/* Why a handler shall come to an end now; asked from any of its threads. */
+enum queue_stop {
+    QUEUE_GO_ON,
+    QUEUE_STOP_PROCESS,   /* the process ends: QUEUE_HANDED_BACK */
+    QUEUE_STOP_LOST,      /* the lease is lost, somebody else has the task: the same */
+    QUEUE_STOP_CANCELLED, /* queue_cancel(): QUEUE_DONE */
+    QUEUE_STOP_TIME,      /* over its time: whatever the handler says, it is dead */
+    QUEUE_STOP_MEMORY,    /* the same, over MAX_QUEUED_TASKS_MEMORY_MB */
+};
+enum queue_stop queue_run_stop(const struct queue_run *r);
 bool queue_run_should_stop(const struct queue_run *r);
 /* Keeps the payload for whoever goes on after a crash or a hand-back. -1 also when the
  * lease was lost (concurrency). */
@@ -92,6 +111,8 @@ struct queue_options {
     size_t kinds_len;
     int lease_ms; /* 0: TASK_LEASE_SECONDS */
     bool shared;  /* other processes work on the same store: look for their tasks */
+    /* Bits 1 << queue_name: this process only puts tasks of these, others run them. */
+    unsigned elsewhere;
 };
 struct queue *queue_open(const struct queue_options *o);
 /* Workers must have been stopped. */
@@ -100,15 +121,32 @@ void queue_close(struct queue **q);
 /* ---- Putting ---- */
 
 struct queue_task {
+    const char *id;   /* NULL: a new one; else put once only */
     const char *kind; /* a row's name: anything else is a broken promise */
     const char *workspace_id, *customer_id, *connection_id; /* or NULL */
     const struct value *payload;                            /* or NULL */
     const char *dedup_key; /* or NULL: at most one task with this key waits */
     int64_t not_before_ms; /* 0: now */
 };
-/* 0 accepted, 1 one with the same key waits already; -1, of which
- * bad_request/rate_limit_exceeded: too many wait (under ENABLE_LIMITS). */
+/* 0 accepted, 1 one with the same key waits already, or one with the id exists; -1, of
+ * which bad_request/rate_limit_exceeded: too many wait (under ENABLE_LIMITS). */
 int queue_put(struct queue *q, const struct queue_task *t, struct status *st);
+/* The same for many without dedup keys, in few steps of the store, and without a look at
+ * how many wait. -1: some may have been accepted. */
+int queue_put_many(struct queue *q, const struct queue_task *tasks, size_t n,
+                   struct status *st);
+/*
+ * Takes a task back: one that waits is deleted, a handler that runs is told to come to an
+ * end; in another process that is when the lease is renewed next. 0, or 1 when it does
+ * neither.
+ */
+int queue_cancel(struct queue *q, const char *id, struct status *st);
+/* The workspace's own limit, else the process's; 0: none. */
+double queue_limit(const struct queue *q, const struct value *workspace,
+                   enum config_limit l);
+/* How many wait on a connection. */
+int queue_count_waiting(struct queue *q, const char *connection_id, const char *kind,
+                        uint64_t *ret_count, struct status *st);
 
 /* ---- Working: what workers do, one step each ---- */
 
@@ -125,7 +163,9 @@ int queue_reserve(struct queue *q, struct arena *a, enum queue_name name,
                   const char *holder, int wait_ms, struct queue_claim *ret,
                   struct status *st);
 /* Each: 0, or 1 when the lease was lost meanwhile and nothing was changed. */
-int queue_renew(struct queue *q, const struct queue_claim *c, struct status *st);
+/* ret_cancelled (may be NULL): somebody wants it to end. */
+int queue_renew(struct queue *q, const struct queue_claim *c, bool *ret_cancelled,
+                struct status *st);
 int queue_finish(struct queue *q, const struct queue_claim *c, struct status *st);
 /* again: while attempts are left. */
 int queue_fail(struct queue *q, const struct queue_claim *c, bool again,
@@ -138,6 +178,8 @@ int queue_hand_back(struct queue *q, const struct queue_claim *c, struct status 
  * orchestrator and of every worker process.
  */
 int queue_expire_leases(struct queue *q, uint64_t *ret_count, struct status *st);
+/* The same for every running task: of a process that owns the data, when it starts. */
+int queue_expire_all(struct queue *q, uint64_t *ret_count, struct status *st);
 int queue_offer_waiting(struct queue *q, int64_t since_ms, struct status *st);
 
 /* ---- Workers ---- */

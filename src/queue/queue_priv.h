@@ -19,6 +19,10 @@ struct queue {
     size_t kinds_len;
     int lease_ms;
     bool shared;
+    unsigned elsewhere;
+    /* Of this process, where they run; guarded by: workers_mu */
+    struct queue_workers *workers;
+    pthread_mutex_t workers_mu;
     struct queue_dispatch *dispatch;
     const char *process; /* names this process in leases */
     struct arena *arena; /* lives as long as the queue */
@@ -39,6 +43,8 @@ int queue_dispatch_task(const struct queue *q, const struct value *doc,
                         struct dispatch_task *ret);
 void queue_limits(void *queue, const char *workspace_id, unsigned queue_of_task,
                   unsigned kind, struct dispatch_limits *ret);
+/* Tells the handler that runs the task here. False: none does. */
+bool queue_workers_cancel(struct queue_workers *w, const char *id);
 /* Tells the dispatch what other processes run. */
 int queue_look_around(struct queue *q, struct status *st);
 /* Reads whether the queues are paused. */

@@ -28,6 +28,7 @@ enum {
     FULL_SWEEP_MS = 60000,
     RESERVE_WAIT_MS = 1000,
     INSTANT_LIMIT_S = 60,
+    CUT_OFF_MS = 2000, /* a handler's time to notice that its time is over */
 };
 
 struct queue_slot {
@@ -41,6 +42,8 @@ struct queue_slot {
     bool busy, ended;         /* guarded by: mu; ended: in the store, by the keeper */
     int64_t deadline_ms, renew_ms; /* guarded by: mu; monotonic */
     atomic_bool lost, gone;
+    atomic_int cancelled;
+    struct arena_budget budget;
 };
 
 struct queue_workers {
@@ -67,10 +70,22 @@ static void report_trouble(struct queue_workers *w, const struct status *st) {
 
 /* ---- For handlers ---- */
 
+enum queue_stop queue_run_stop(const struct queue_run *r) {
+    const struct queue_slot *s = r->slot;
+
+    if (atomic_load(&s->lost))
+        return QUEUE_STOP_LOST;
+    if (atomic_load(&s->cancelled))
+        return QUEUE_STOP_CANCELLED;
+    if (clock_monotonic_ms(r->deps->clock) >= r->deadline_ms)
+        return QUEUE_STOP_TIME;
+    if (arena_exceeded(r->arena))
+        return QUEUE_STOP_MEMORY;
+    return atomic_load(&s->workers->stopping) ? QUEUE_STOP_PROCESS : QUEUE_GO_ON;
+}
+
 bool queue_run_should_stop(const struct queue_run *r) {
-    return atomic_load(&r->slot->workers->stopping) || atomic_load(&r->slot->lost) ||
-           clock_monotonic_ms(r->deps->clock) >= r->deadline_ms ||
-           arena_exceeded(r->arena);
+    return queue_run_stop(r) != QUEUE_GO_ON;
 }
 
 int queue_run_checkpoint(struct queue_run *r, const struct value *payload,
@@ -170,6 +185,7 @@ static void begin(struct queue_slot *s, const struct queue_claim *c, int64_t now
     s->renew_ms = now + q->lease_ms / 3;
     s->deadline_ms = now + time_limit_s(q, c->kind) * (int64_t)1000;
     atomic_store(&s->lost, false);
+    atomic_store(&s->cancelled, 0);
     pthread_mutex_unlock(&s->mu);
     atomic_fetch_add(&q->busy[s->queue], 1);
 }
@@ -189,6 +205,8 @@ static void run_claim(struct queue_slot *s, const struct queue_claim *c) {
         .customer_id = value_get_string(c->task, "customerId", NULL),
         .connection_id = value_get_string(c->task, "connectionId", NULL),
         .attempt = c->attempt,
+        .crashes = (int)value_get_number(c->task, "crashes", 0),
+        .cancelled = &s->cancelled,
         .slot = s,
     };
     enum queue_result result;
@@ -196,7 +214,9 @@ static void run_claim(struct queue_slot *s, const struct queue_claim *c) {
 
     begin(s, c, start);
     r.deadline_ms = s->deadline_ms;
-    arena_set_limit(s->arena, (size_t)q->deps->config->max_queued_tasks_memory_mb << 20);
+    atomic_store(&s->budget.used, 0);
+    s->budget.limit = (size_t)q->deps->config->max_queued_tasks_memory_mb << 20;
+    arena_set_budget(s->arena, &s->budget);
     st_init(&why, s->arena);
     result = c->kind->run(&r, &why);
     pthread_mutex_lock(&s->mu);
@@ -223,7 +243,7 @@ static void *work(void *arg) {
         struct status st;
         int rc;
 
-        arena_set_limit(s->arena, 0);
+        arena_set_budget(s->arena, NULL);
         arena_reset(s->arena);
         st_init(&st, s->arena);
         rc = queue_reserve(w->queue, s->arena, s->queue, s->holder, RESERVE_WAIT_MS, &c,
@@ -248,12 +268,15 @@ static void keep_slot(struct queue_slot *s, struct status *st) {
 
     if (pthread_mutex_trylock(&s->mu) != 0)
         return; /* it is just ending */
-    if (s->busy && !s->ended && now >= s->deadline_ms) {
+    if (s->busy && !s->ended && now >= s->deadline_ms + CUT_OFF_MS) {
         if (fail_timed_out(q, &s->claim, st) >= 0)
             s->ended = true;
     } else if (s->busy && !s->ended && now >= s->renew_ms) {
-        int rc = queue_renew(q, &s->claim, st);
+        bool cancelled = false;
+        int rc = queue_renew(q, &s->claim, &cancelled, st);
 
+        if (cancelled)
+            atomic_store(&s->cancelled, 1);
         if (rc == 1)
             atomic_store(&s->lost, true);
         if (rc >= 0)
@@ -363,6 +386,17 @@ static void start_slot(struct queue_workers *w, enum queue_name name, int number
         abort();
 }
 
+/* Alone on the store: what runs in it, an earlier process ran. */
+static void take_over(struct queue_workers *w) {
+    struct arena *a = arena_new(0);
+    struct status st;
+
+    st_init(&st, a);
+    if (queue_expire_all(w->queue, NULL, &st) < 0)
+        report_trouble(w, &st);
+    arena_free(&a);
+}
+
 struct queue_workers *queue_workers_start(struct queue *q,
                                           const struct queue_workers_options *o) {
     struct queue_workers *w = must(calloc(1, sizeof(*w)));
@@ -377,12 +411,33 @@ struct queue_workers *queue_workers_start(struct queue *q,
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w->wake, &attr);
     pthread_condattr_destroy(&attr);
+    if (!q->shared)
+        take_over(w);
     for (int i = 0; i < QUEUE_COUNT; i++)
         for (int n = 0; (o->queues & 1u << i) && n < o->threads; n++)
             start_slot(w, (enum queue_name)i, n);
     if (pthread_create(&w->keeper, NULL, keep_all, w) != 0)
         abort();
+    pthread_mutex_lock(&q->workers_mu);
+    q->workers = w;
+    pthread_mutex_unlock(&q->workers_mu);
     return w;
+}
+
+bool queue_workers_cancel(struct queue_workers *w, const char *id) {
+    bool found = false;
+
+    for (size_t i = 0; i < w->slots_len && !found; i++) {
+        struct queue_slot *s = &w->slots[i];
+
+        pthread_mutex_lock(&s->mu);
+        if (s->busy && strcmp(s->claim.id, id) == 0) {
+            atomic_store(&s->cancelled, 1);
+            found = true;
+        }
+        pthread_mutex_unlock(&s->mu);
+    }
+    return found;
 }
 
 void queue_workers_stop(struct queue_workers *w) {
@@ -437,6 +492,9 @@ bool queue_workers_join(struct queue_workers **wp) {
     bool clean = true;
 
     queue_workers_stop(w);
+    pthread_mutex_lock(&w->queue->workers_mu);
+    w->queue->workers = NULL;
+    pthread_mutex_unlock(&w->queue->workers_mu);
     pthread_mutex_lock(&w->mu);
     w->end = true;
     pthread_cond_signal(&w->wake);

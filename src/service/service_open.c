@@ -21,7 +21,6 @@
 #include "connection/connection.h"
 #include "connector/connector.h"
 #include "crypto/crypto_seal.h"
-#include "flow/flow_runner.h"
 #include "http/http_client.h"
 #include "journal/journal.h"
 #include "model/model_cache.h"
@@ -35,7 +34,6 @@ enum {
     CACHE_BYTES = 64 * 1024 * 1024,
     ANSWER_CACHE_BYTES = 32 * 1024 * 1024,
     CONNECTOR_CACHE_BYTES = 64 * 1024 * 1024,
-    FLOW_THREADS = 8, /* runs at once; they mostly wait for apps */
 };
 
 /* Backends that this build knows no driver for are said at once, as a bad value. */
@@ -156,12 +154,6 @@ static int first_documents(struct service *s, struct status *st) {
     return store_settle(s->deps.store, st);
 }
 
-/* Only who owns the data knows that nobody else works on an unfinished run. */
-static int open_flow_runner(struct service *s, struct status *st) {
-    s->deps.flow_runner = flow_runner_new(&s->deps, FLOW_THREADS);
-    return s->options->owns_data ? flow_runner_take_up(s->deps.flow_runner, st) : 0;
-}
-
 int service_open(struct service *s, int *ret_exit, struct status *st) {
     const struct config *c = s->deps.config;
 
@@ -195,11 +187,10 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
     if (first_documents(s, st) < 0)
         return -1;
     service_open_queue(s);
-    return c->services & SERVICE_API ? open_flow_runner(s, st) : 0;
+    return 0;
 }
 
 void service_close(struct service *s) {
-    flow_runner_free(&s->deps.flow_runner);
     queue_close(&s->deps.queue);
     if (s->deps.runner)
         runner_close(&s->deps.runner);

@@ -12,6 +12,7 @@
 #include "blob/blob.h"
 #include "config/config.h"
 #include "connection/connection.h"
+#include "flow/flow_task.h"
 #include "orchestrator/orchestrator.h"
 #include "queue/queue.h"
 #include "service_priv.h"
@@ -19,7 +20,7 @@
 #include "value/value.h"
 
 /* One task at a time each; a process that is alone has several of each. */
-enum { WORKERS_OF_PROCESS = 1, WORKERS_ALONE = 4 };
+enum { WORKERS_OF_PROCESS = 1, WORKERS_ALONE = 8 };
 
 /* ---- Kinds ---- */
 
@@ -69,6 +70,14 @@ static const struct queue_kind kinds[] = {
      .flags = QUEUE_KIND_ALONE,
      .parallel_limit = LIMIT_COUNT,
      .connection_limit = LIMIT_COUNT},
+    {.name = FLOW_TASK_RUN,
+     .queue = QUEUE_QUEUED,
+     .run = flow_task_run,
+     .given_up = flow_task_given_up,
+     .max_attempts = 10, /* of a store that fails: what a run does ends in its state */
+     .backoff_ms = 1000,
+     .parallel_limit = LIMIT_PARALLEL_FLOW_RUNS,
+     .connection_limit = LIMIT_PARALLEL_FLOW_RUNS_PER_CONNECTION},
 };
 
 /* ---- Duties ---- */
@@ -211,6 +220,7 @@ static int delete_tasks(const struct deps *deps, struct arena *a, struct status 
 
 static const struct orchestrator_duty duties[] = {
     {"dispatch-again", 5, dispatch_again},
+    {"sweep-flow-runs", 60, flow_task_sweep},
     {"refresh-credentials", 60, refresh_due},
     {"retry-connections", 60, retry_disconnected},
     {"sweep-auth", 3600, sweep_auth},
@@ -274,12 +284,19 @@ static bool read_leader(void *ctx, double *ret) {
 
 /* ---- Life ---- */
 
+/* Bits of the queues that the roles work on. */
+static unsigned queues_of(unsigned roles) {
+    return (roles & SERVICE_INSTANT_WORKER ? 1u << QUEUE_INSTANT : 0) |
+           (roles & SERVICE_QUEUED_WORKER ? 1u << QUEUE_QUEUED : 0);
+}
+
 void service_open_queue(struct service *s) {
     s->deps.queue = queue_open(&(struct queue_options){
         .deps = &s->deps,
         .kinds = kinds,
         .kinds_len = sizeof(kinds) / sizeof(*kinds),
         .shared = !s->options->owns_data,
+        .elsewhere = ~queues_of(s->deps.config->services),
     });
     queue_metrics(s->deps.queue, s->deps.config->services);
     if (s->deps.config->services & SERVICE_ORCHESTRATOR)
@@ -289,8 +306,7 @@ void service_open_queue(struct service *s) {
 
 void service_start_tasks(struct service *s) {
     unsigned roles = s->deps.config->services;
-    unsigned queues = (roles & SERVICE_INSTANT_WORKER ? 1u << QUEUE_INSTANT : 0) |
-                      (roles & SERVICE_QUEUED_WORKER ? 1u << QUEUE_QUEUED : 0);
+    unsigned queues = queues_of(roles);
 
     if (queues)
         s->workers = queue_workers_start(

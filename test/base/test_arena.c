@@ -72,6 +72,29 @@ static void the_limit_shows_after_it_is_passed(void **state) {
     arena_free(&a);
 }
 
+static void arenas_that_share_a_budget_spend_it_together(void **state) {
+    struct arena_budget budget = {.limit = 100000};
+    struct arena *a = arena_new(0), *b = arena_new(0);
+
+    (void)state;
+    arena_set_budget(a, &budget);
+    arena_share_budget(b, a);
+    arena_alloc(a, 60000);
+    assert_false(arena_exceeded(a));
+    arena_alloc(b, 60000);
+    assert_true(arena_exceeded(a));
+    assert_true(arena_exceeded(b));
+    arena_reset(b);
+    assert_false(arena_exceeded(a));
+    arena_alloc(b, 60000);
+    assert_true(arena_exceeded(b));
+    arena_free(&a);
+    assert_false(arena_exceeded(b));
+    arena_set_budget(b, NULL);
+    assert_int_equal(budget.used, 0);
+    arena_free(&b);
+}
+
 static void printed_text_of_any_length_is_whole(void **state) {
     struct arena *a = arena_new(0);
     char *s = arena_printf(a, "%0500d|%s", 7, "end");
@@ -88,6 +111,7 @@ int main(void) {
         cmocka_unit_test(growing_keeps_the_content),
         cmocka_unit_test(deferred_functions_run_last_in_first_out),
         cmocka_unit_test(the_limit_shows_after_it_is_passed),
+        cmocka_unit_test(arenas_that_share_a_budget_spend_it_together),
         cmocka_unit_test(printed_text_of_any_length_is_whole),
     };
 

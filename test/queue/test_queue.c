@@ -220,14 +220,14 @@ static void a_renewed_lease_lasts_and_a_lost_one_changes_nothing(void **state) {
     put("plain", NULL, NULL);
     assert_int_equal(reserve(QUEUE_INSTANT, "old", &c), 0);
     clock_fake_advance(&clock_, 20000);
-    assert_int_equal(queue_renew(q, &c, &st), 0);
+    assert_int_equal(queue_renew(q, &c, NULL, &st), 0);
     clock_fake_advance(&clock_, 20000);
     assert_int_equal(queue_expire_leases(q, NULL, &st), 0);
     assert_string_equal(state_of_task(), "running");
     clock_fake_advance(&clock_, 20000);
     assert_int_equal(queue_expire_leases(q, NULL, &st), 0);
     assert_int_equal(reserve(QUEUE_INSTANT, "new", &other), 0);
-    assert_int_equal(queue_renew(q, &c, &st), 1);
+    assert_int_equal(queue_renew(q, &c, NULL, &st), 1);
     assert_int_equal(queue_finish(q, &c, &st), 1);
     assert_int_equal(queue_fail(q, &c, false, &why, &st), 1);
     assert_int_equal(queue_hand_back(q, &c, &st), 1);
@@ -246,6 +246,58 @@ static void a_handed_back_task_keeps_its_attempt(void **state) {
         assert_int_equal(queue_hand_back(q, &c, &st), 0);
     }
     assert_int_equal(value_get_number(the_task(), "crashes", -1), 0);
+}
+
+static void what_is_cancelled_is_deleted_or_told_when_its_lease_is_renewed(void **state) {
+    struct queue_claim c;
+    const char *id;
+    bool cancelled;
+
+    (void)state;
+    put("plain", NULL, NULL);
+    id = value_get_string(the_task(), "id", "");
+    assert_int_equal(queue_cancel(q, id, &st), 0);
+    assert_string_equal(state_of_task(), "gone");
+    assert_int_equal(reserve(QUEUE_INSTANT, "h", &c), 1);
+    put("plain", NULL, NULL);
+    assert_int_equal(reserve(QUEUE_INSTANT, "h", &c), 0);
+    assert_int_equal(queue_renew(q, &c, &cancelled, &st), 0);
+    assert_false(cancelled);
+    assert_int_equal(queue_cancel(q, c.id, &st), 0);
+    assert_int_equal(queue_renew(q, &c, &cancelled, &st), 0);
+    assert_true(cancelled);
+    assert_int_equal(queue_finish(q, &c, &st), 0);
+    assert_int_equal(queue_cancel(q, c.id, &st), 1);
+}
+
+static void a_task_with_an_id_is_put_once(void **state) {
+    const struct queue_task t = {.id = "one", .kind = "plain"};
+    const struct queue_task many[] = {{.id = "two", .kind = "plain"}, t, t};
+    struct queue_claim c;
+
+    (void)state;
+    assert_int_equal(queue_put(q, &t, &st), 0);
+    assert_int_equal(queue_put(q, &t, &st), 1);
+    assert_int_equal(queue_put_many(q, many, 3, &st), 0);
+    assert_int_equal(reserve(QUEUE_INSTANT, "h", &c), 0);
+    assert_int_equal(reserve(QUEUE_INSTANT, "h", &c), 0);
+    assert_int_equal(reserve(QUEUE_INSTANT, "h", &c), 1);
+}
+
+/* What came back goes before what came later on the connection. */
+static void a_handed_back_task_keeps_its_turn(void **state) {
+    struct queue_claim c;
+    char first[64];
+
+    (void)state;
+    put("flow", "c1", NULL);
+    clock_fake_advance(&clock_, 10);
+    put("flow", "c1", NULL);
+    assert_int_equal(reserve(QUEUE_QUEUED, "h", &c), 0);
+    snprintf(first, sizeof(first), "%s", c.id);
+    assert_int_equal(queue_hand_back(q, &c, &st), 0);
+    assert_int_equal(reserve(QUEUE_QUEUED, "h", &c), 0);
+    assert_string_equal(c.id, first);
 }
 
 static void the_same_task_waits_once(void **state) {
@@ -413,7 +465,7 @@ a_task_over_its_time_ends_as_timed_out_though_its_handler_does_not(void **state)
     w = start(1);
     put("deaf", NULL, NULL);
     assert_true(until(has_begun));
-    clock_fake_advance(&clock_, 2000);
+    clock_fake_advance(&clock_, 2000 + 2000); /* and what a handler has to notice it */
     assert_true(until(is_dead));
     assert_string_equal(value_get_string(value_get(the_task(), "lastError"), "key", ""),
                         "request_timeout");
@@ -449,6 +501,9 @@ int main(void) {
         T(a_task_that_may_run_once_is_dead_after_one_crash),
         T(a_renewed_lease_lasts_and_a_lost_one_changes_nothing),
         T(a_handed_back_task_keeps_its_attempt),
+        T(what_is_cancelled_is_deleted_or_told_when_its_lease_is_renewed),
+        T(a_task_with_an_id_is_put_once),
+        T(a_handed_back_task_keeps_its_turn),
         T(the_same_task_waits_once),
         T(one_run_per_connection_holds_across_processes),
         T(everything_but_the_store_can_be_lost),
