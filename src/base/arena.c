@@ -146,7 +146,12 @@ void arena_reset(struct arena *a) {
         a->block = b->prev;
         block_free(b);
     }
+    if (a->block->size > BLOCK_MAX) { /* a large one of its own came to be the oldest */
+        block_free(a->block);
+        a->block = block_new(BLOCK_FIRST);
+    }
     a->block->used = 0;
+    charge(a, a->block->size);
     POISON(a->block->mem, a->block->size);
     a->used = 0;
 }

@@ -73,20 +73,20 @@ static void the_limit_shows_after_it_is_passed(void **state) {
 }
 
 static void arenas_that_share_a_budget_spend_it_together(void **state) {
-    struct arena_budget budget = {.limit = 100000};
+    struct arena_budget budget = {.limit = 1000000};
     struct arena *a = arena_new(0), *b = arena_new(0);
 
     (void)state;
     arena_set_budget(a, &budget);
     arena_share_budget(b, a);
-    arena_alloc(a, 60000);
+    arena_alloc(a, 600000);
     assert_false(arena_exceeded(a));
-    arena_alloc(b, 60000);
+    arena_alloc(b, 600000);
     assert_true(arena_exceeded(a));
     assert_true(arena_exceeded(b));
     arena_reset(b);
     assert_false(arena_exceeded(a));
-    arena_alloc(b, 60000);
+    arena_alloc(b, 600000);
     assert_true(arena_exceeded(b));
     arena_free(&a);
     assert_false(arena_exceeded(b));
