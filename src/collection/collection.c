@@ -108,11 +108,17 @@ int collection_locate(struct arena *a, const struct value *contents,
         return data_location_parse_path(a, path, ret_pointer, st);
     if (udm_default_collection(a, contents, value_get(config, "udm"), &pointer, st) < 0)
         return -1;
-    if (!value_is_string(value_get(pointer, "key")))
+    if (!value_is_string(value_get(pointer, "key"))) {
+        const char *udm = value_get_string(config, "udm", NULL);
+
+        if (!udm)
+            return st_fail(st, ST_CONFIGURATION, NULL,
+                           "the data source names no collection");
         return st_fail(st, ST_CONFIGURATION, NULL,
                        "the data source names no collection, and the connector has none "
                        "for \"%.60s\"",
-                       value_get_string(config, "udm", "it"));
+                       udm);
+    }
     if (value_is_object(value_get(config, "collectionParameters")))
         pointer = value_with(a, pointer, "parameters",
                              value_get(config, "collectionParameters"));

@@ -527,6 +527,8 @@ int external_plain_request(struct external_session *s, const char *base,
     if (!uri)
         uri = value_get_string(request, "path", NULL);
     if (!uri)
+        uri = base ? "" : NULL; /* the base address itself */
+    if (!uri)
         return st_fail(st, ST_CONFIGURATION, NULL, "the request has no uri");
     if (fill_path(s->arena, uri, value_get(request, "pathParameters"), &uri, st) < 0 ||
         build_wire(s, s->client ? s->client : &value_empty_object, base, uri, request, &w,
