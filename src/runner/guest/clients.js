@@ -8,6 +8,7 @@ async function clientData(data, headers) {
     const given = Object.entries(headers).find(([name]) => name.toLowerCase() === 'content-type')?.[1];
     const special = await encodeSpecial(data, given);
     if (!special) return { data };
+    checkBody(special.body);
     if (special.type && special.type !== given) {
         for (const name of Object.keys(headers)) if (name.toLowerCase() === 'content-type') delete headers[name];
         headers['Content-Type'] = special.type;

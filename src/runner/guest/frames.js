@@ -31,26 +31,32 @@ let nextCall = 1;
 const pending = new Map(); // id -> what takes the answer
 const waiting = [];
 
+let wanted = 4; // bytes of the next frame, as far as they are known
+
 function onData(part) {
     received.push(part);
     receivedLength += part.length;
-    for (;;) {
-        if (receivedLength < 4) return;
-        if (received.length > 1) received = [Buffer.concat(received)];
-        const all = received[0];
-        const length = all.readUInt32LE(0);
-        if (all.length < 4 + length) return;
-        const frame = fromJson(all.toString('utf8', 4, 4 + length));
-        received = [all.subarray(4 + length)];
-        receivedLength = all.length - 4 - length;
-        const take = pending.get(frame.id);
-        if (!take) continue;
-        pending.delete(frame.id);
-        const next = waiting.shift();
-        if (next) next();
-        else if (pending.size === 0) socket.unref();
-        take(frame);
+    while (receivedLength >= wanted) {
+        const all = received.length > 1 ? Buffer.concat(received) : received[0];
+        received = [all];
+        wanted = 4 + all.readUInt32LE(0);
+        if (all.length < wanted) return;
+        const frame = fromJson(all.toString('utf8', 4, wanted));
+        received = [all.subarray(wanted)];
+        receivedLength = all.length - wanted;
+        wanted = 4;
+        takeAnswer(frame);
     }
+}
+
+function takeAnswer(frame) {
+    const take = pending.get(frame.id);
+    if (!take) return;
+    pending.delete(frame.id);
+    const next = waiting.shift();
+    if (next) next();
+    else if (pending.size === 0) socket.unref();
+    take(frame);
 }
 
 // Made with the first call, so that a forked process makes its own.

@@ -9,6 +9,12 @@ const isEngine = (url, authorization) =>
 
 const headerIn = (headers, name) => headers.find(([key]) => key.toLowerCase() === name)?.[1];
 
+const MAX_BODY_BYTES = 22 * 1024 * 1024;
+
+function checkBody(body) {
+    if (body?.length > MAX_BODY_BYTES) throw failure(`The body of the request is larger than the limit of ${MAX_BODY_BYTES} bytes`, 'request_limit');
+}
+
 // Resolves when `promise` does, unless the signal comes first.
 function orAbort(promise, signal) {
     if (!signal) return promise;
@@ -25,6 +31,7 @@ function orAbort(promise, signal) {
  * Gives {status, statusText, headers, body: Buffer, url}; throws what the supervisor says.
  */
 async function hostRequest({ body, ...request }) {
+    checkBody(body);
     const own = isEngine(request.url, headerIn(request.headers, 'authorization'));
     const answer = await call({
         kind: own ? 'engine' : 'http', ...request, url: own ? request.url.slice(engine.uri.length) : request.url, body: body?.toString('base64'),

@@ -6,15 +6,31 @@ const REMOVED = ['require', 'module', 'exports', '__filename', '__dirname', 'gc'
 function prepareGlobals() {
     const keep = globalThis.crypto;
     for (const name of [...nodeModule.builtinModules, ...REMOVED]) if (!KEPT_BUILTINS.includes(name)) delete globalThis[name];
+    // Node puts its own back when the script that started it has ended.
+    Object.defineProperty(globalThis, 'module', { get: () => undefined, set: () => {}, configurable: true });
     if (globalThis.crypto !== keep || !globalThis.crypto?.subtle)
         Object.defineProperty(globalThis, 'crypto', { value: require('crypto').webcrypto, configurable: true, enumerable: true, writable: true });
     globalThis.console = makeConsole();
     globalThis.fetch = fetchByHost;
+    keepAwake(AbortSignal, 'timeout');
     const { nextTick, hrtime, uptime, version, versions, memoryUsage, arch } = process;
     const nothing = () => {};
     Object.defineProperty(globalThis, 'process', {
         value: { env: {}, argv: [], platform: 'linux', arch, version, versions: { ...versions }, pid: 1, nextTick, hrtime, uptime, memoryUsage, cwd: () => '/', on: nothing, once: nothing, off: nothing, emitWarning: nothing },
         configurable: true, writable: true, enumerable: false,
+    });
+}
+
+// Node does not wait for the timer of AbortSignal.timeout; code that waits for it does.
+function keepAwake(owner, name) {
+    const original = owner[name];
+    Object.defineProperty(owner, name, {
+        value: (ms) => {
+            const signal = original.call(owner, ms);
+            setTimeout(() => {}, ms);
+            return signal;
+        },
+        configurable: true, writable: true, enumerable: true,
     });
 }
 

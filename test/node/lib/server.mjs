@@ -64,8 +64,8 @@ if (process.env.NODE_TEST_CONTEXT) {
 }
 
 // A running process: its output, its end, and ways to end it.
-export function launch(args, env) {
-    const child = spawn(binary, args, { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
+export function launch(args, env, options = {}) {
+    const child = spawn(binary, args, { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'], ...options });
     const running = { pid: child.pid, stdout: '', stderr: '', exited: false };
     child.stdout.on('data', (data) => (running.stdout += data));
     child.stderr.on('data', (data) => (running.stderr += data));
