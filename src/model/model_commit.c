@@ -154,7 +154,7 @@ int model_commit(struct model_view *v, struct status *st) {
     for (int t = 0; t < ELEMENT_COUNT; t++)
         if (insert_type(v, t, st) < 0)
             return -1;
-    if (write_edges(v, st) < 0)
+    if (write_edges(v, st) < 0 || model_checkpoint_write(v, st) < 0)
         return -1;
     forget_changes(v);
     return 0;

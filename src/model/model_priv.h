@@ -132,6 +132,14 @@ int model_settle(struct model_view *v, struct status *st);
 int model_make_needed(struct model_view *v, const struct element_type *t,
                       const struct value *doc, struct status *st);
 
+/*
+ * model_checkpoint.c: ret_doc is e->now with the number of its new snapshot, when what a
+ * client may write has changed; and the writing of the snapshots that were counted.
+ */
+int model_checkpoint_count(struct model_view *v, const struct model_entry *e,
+                           const struct value **ret_doc, struct status *st);
+int model_checkpoint_write(struct model_view *v, struct status *st);
+
 /* Checks a document, adds server-side members and slot, puts and queues it. */
 int model_finish(struct model_view *v, const struct element_type *t,
                  const struct value *doc, const struct value **ret_doc,

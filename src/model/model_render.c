@@ -13,7 +13,8 @@
 #include "deps/deps.h"
 
 static const char *const private_members[] = {
-    "workspaceId", "layer", "slot", "refs", "nodeStates", "computedSchema", NULL};
+    "workspaceId", "layer",       "slot",           "refs",
+    "nodeStates",  "checkpoints", "computedSchema", NULL};
 
 /* Members of a customer or connection that are nobody's business in a join. */
 static const char *const secret_members[] = {"workspaceId",
@@ -26,6 +27,7 @@ static const char *const secret_members[] = {"workspaceId",
                                              "slot",
                                              "refs",
                                              "nodeStates",
+                                             "checkpoints",
                                              "stateData",
                                              "sealed",
                                              NULL};

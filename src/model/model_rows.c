@@ -24,6 +24,7 @@ int model_rows_begin(struct request *rq, struct model_rows *ret, struct status *
     *ret = (struct model_rows){
         .rq = rq,
         .where = store_eq_text(rq->arena, "workspaceId", rq->caller->workspace_id),
+        .sort = "createdAt",
     };
     if (http_page_read(rq, &ret->page, st) < 0)
         return -1;
@@ -76,7 +77,7 @@ int model_rows_load(struct model_rows *r, enum collection c, struct store_page *
     const char *order = request_query(r->rq, "sortOrder");
     struct store_query q = {
         .where = r->where,
-        .sort = {{"createdAt", !order || strcmp(order, "asc") != 0}},
+        .sort = {{r->sort, !order || strcmp(order, "asc") != 0}},
         .limit = (size_t)r->page.limit,
         .cursor = r->page.cursor,
     };

@@ -19,6 +19,7 @@ struct model_rows {
     struct request *rq;
     const struct store_filter *where;
     struct http_page page;
+    const char *sort; /* member; "createdAt" unless set */
 };
 
 /* A query field and the member that it names. */
@@ -39,7 +40,8 @@ void model_rows_match_bool(struct model_rows *r, const char *query, const char *
                            bool inverted);
 /* createdAt between `from` and `to` (older: startDatetime and endDatetime). */
 void model_rows_between(struct model_rows *r);
-/* The page of rows: newest first, the other way round with sortOrder=asc. */
+/* The page of rows: the newest or highest first, the other way round with sortOrder=asc.
+ */
 int model_rows_load(struct model_rows *r, enum collection c, struct store_page *ret,
                     struct status *st);
 /* Answers with that page; `hidden` members stay out (NULL-terminated). */

@@ -363,8 +363,8 @@ static int evaluate(struct model_view *v, struct model_entry *e, struct status *
 /* ---- What follows ---- */
 
 static const char *const state_members[] = {
-    "state", "errors",   "isDeactivated", "dependencies",
-    "refs",  "revision", "updatedAt",     "nodeStates",
+    "state",    "errors",    "isDeactivated", "dependencies", "refs",
+    "revision", "updatedAt", "nodeStates",    "checkpoints",
 };
 
 static const struct value *definition_of(struct arena *a, const struct value *doc) {
@@ -377,22 +377,28 @@ static const struct value *definition_of(struct arena *a, const struct value *do
     return object_end(&b);
 }
 
-/* New revision when the definition changed; gives whether it did. */
-static bool stamp(struct model_view *v, struct model_entry *e) {
+/* New revision and snapshot when the definition changed; gives whether it did. */
+static int stamp(struct model_view *v, struct model_entry *e, bool *ret_changed,
+                 struct status *st) {
     struct object_builder b;
     bool changed;
 
+    *ret_changed = false;
     if (!e->stored || e->stored == e->now || value_equal_ordered(e->stored, e->now))
-        return false;
+        return 0;
     changed = !value_equal_ordered(definition_of(v->arena, e->stored),
                                    definition_of(v->arena, e->now));
-    object_begin(&b, v->arena, e->now->len + 2);
-    object_set_all(&b, e->now);
+    const struct value *now = e->now;
+    if (changed && model_checkpoint_count(v, e, &now, st) < 0)
+        return -1;
+    object_begin(&b, v->arena, now->len + 2);
+    object_set_all(&b, now);
     if (changed)
         object_set_string(&b, "revision", uuid_new(v->deps->rand, v->arena));
     object_set_string(&b, "updatedAt", clock_iso_now(v->deps->clock, v->arena));
     model_view_put(v, e->type, object_end(&b));
-    return changed;
+    *ret_changed = changed;
+    return 0;
 }
 
 static int queue_it(struct model_view *v, struct model_entry *e, void *ctx,
@@ -536,7 +542,8 @@ static int settle_one(struct model_view *v, struct model_entry *e, struct status
 
     if (model_is_live(e->now) && evaluate(v, e, st) < 0)
         return -1;
-    definition = stamp(v, e);
+    if (stamp(v, e, &definition, st) < 0)
+        return -1;
     if (definition && each_child(v, e, follow_it, st) < 0)
         return -1;
     if (!availability_changed(e))

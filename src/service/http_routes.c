@@ -12,6 +12,7 @@
 #include "flow/flow_run.h"
 #include "http/http_server.h"
 #include "integration/integration.h"
+#include "model/model_checkpoint.h"
 #include "model/model_routes.h"
 #include "queue/queue.h"
 #include "service_priv.h"
@@ -20,6 +21,7 @@
 void service_api_routes(struct arena *a, struct http_router *r) {
     auth_routes(r);
     model_routes(r);
+    model_checkpoint_routes(r);
     connector_routes(r);
     connection_routes(r);
     connection_connect_routes(r);

@@ -405,3 +405,48 @@ test('the first uses of an instance at the same time make one', async () => {
     );
     assert.equal(new Set(ids.map((each) => each.id)).size, 1);
 });
+
+test('checkpoints keep what an element was; one sent back undoes', async () => {
+    const of = async (id) => (await admin.get('checkpoints', { elementType: 'action', elementId: id })).items;
+    const made = await admin.actions.create({ key: 'kept', name: 'One', type: 'http-request', config: { request: { uri: 'https://a.example/' } } });
+    assert.deepEqual(await of(made.id), []);
+    await admin.action(made.id).patch({ name: 'Two' });
+    await admin.action(made.id).patch({ config: { request: { uri: 'https://b.example/', 'odd name': [1, 2] } } });
+    await admin.action(made.id).patch({ name: 'Two' }); // nothing new
+    const list = await of(made.id);
+    list.forEach((each) => parsed(sdk.CheckpointApiResponse, each));
+    assert.deepEqual(list.map((each) => each.checkpointNumber), [3, 2, 1]);
+    assert.deepEqual(list.map((each) => each.snapshot.name), ['Two', 'Two', 'One']);
+    parsed(sdk.CheckpointApiResponse, await admin.get(`checkpoints/${list[0].id}`));
+    const diff = parsed(sdk.CheckpointDiffResponseSchema, await admin.get(`checkpoints/${list[0].id}/diff`));
+    assert.deepEqual(diff, [
+        { op: 'replace', path: 'config.request.uri', value: 'https://b.example/', oldValue: 'https://a.example/' },
+        { op: 'add', path: 'config.request["odd name"]', value: [1, 2] },
+    ]);
+    const undone = await admin.action(made.id).put(list[2].snapshot);
+    for (const field of ['name', 'key', 'uuid', 'type', 'config']) assert.deepEqual(undone[field], made[field]);
+    assert.equal((await of(made.id)).length, 4);
+    await rejects(customer.get(`checkpoints/${list[0].id}`), 'access_denied');
+    await rejects(admin.get('checkpoints/none'), 'not_found');
+
+    // what follows from a parent's change is kept for the copy, too; instances have none
+    const [copy] = await old.action(made.id).apply(['crm']);
+    await admin.action(made.id).patch({ description: 'new' });
+    assert.equal((await of(copy.id))[0].snapshot.description, 'new');
+    const own = await customer.connection((await connected()).id).action('kept').create();
+    await customer.connection((await connected()).id).action('kept').patch({ name: 'Mine' });
+    assert.deepEqual(await of(own.id), []);
+});
+
+test('only the newest 100 checkpoints are kept, and none holds a secret', async () => {
+    await admin.integrations.create({ key: 'kept', name: 'K', connectorKey: 'crm', parameters: { key: 'walrus' } });
+    const { id } = await admin.integration('kept').get();
+    for (let n = 0; n < 103; n++)
+        await admin.integration('kept').patch({ description: `${n}`, optionsConfig: { a: { parameters: { key: 'walrus' } } } });
+    const list = (await admin.get('checkpoints', { elementType: 'integration', elementId: id, limit: 1000 })).items;
+    assert.equal(list.length, 100);
+    assert.deepEqual([list[0].checkpointNumber, list[99].checkpointNumber], [104, 5]);
+    assert.equal(list[0].snapshot.description, '102');
+    assert.deepEqual(list[0].snapshot.optionsConfig, { a: {} });
+    assert.ok(!JSON.stringify(list).includes('walrus'));
+});
