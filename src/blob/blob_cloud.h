@@ -32,9 +32,9 @@ struct cloud_request {
     struct http_header headers[CLOUD_MAX_FIELDS];
     size_t headers_len;
     struct bytes body;
-    bool is_signed;          /* it carries its own proof: a resumable session */
+    bool is_signed;           /* it carries its own proof: a resumable session */
     int attempts, timeout_ms; /* 0: the store's own */
-    struct credentials used; /* filled by authorize, to be dropped when refused */
+    struct credentials used;  /* filled by authorize, to be dropped when refused */
 };
 
 struct cloud;
