@@ -239,6 +239,23 @@ static int store_open_memory_at(const char *path, struct store **ret_store,
     return 0;
 }
 
+static int store_open_mongodb(const char *scheme, const char *rest,
+                              struct store **ret_store, struct status *st) {
+    struct store_mongo_options o = {.uri = arena_printf(st->arena, "%s:%s", scheme, rest)};
+
+    return store_open_mongo(&o, ret_store, st);
+}
+
+static int store_open_mongodb_at(const char *rest, struct store **ret_store,
+                                 struct status *st) {
+    return store_open_mongodb("mongodb", rest, ret_store, st);
+}
+
+static int store_open_mongodb_srv_at(const char *rest, struct store **ret_store,
+                                     struct status *st) {
+    return store_open_mongodb("mongodb+srv", rest, ret_store, st);
+}
+
 int store_open(const char *address, struct store **ret_store, struct status *st) {
     static const struct {
         const char *scheme;

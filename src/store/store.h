@@ -196,6 +196,26 @@ int store_settle(struct store *s, struct status *st);
 /* By address: "sqlite:PATH", "memory:"; stores.def has the schemes. -1 configuration when
  * the scheme is unknown. */
 int store_open(const char *address, struct store **ret_store, struct status *st);
+
+struct store_mongo_options {
+    const char *uri;         /* "mongodb://..." or "mongodb+srv://...", with a database */
+    const char *tls_ca_file; /* private certificate authority, or NULL */
+};
+/*
+ * MongoDB, or what speaks its protocol; needs readWrite on the one database. Makes and
+ * changes its indexes. -1 internal/unavailable when it doesn't answer now (worth another
+ * try), configuration when the address or the rights are wrong.
+ */
+int store_open_mongo(const struct store_mongo_options *o, struct store **ret_store,
+                     struct status *st);
+/*
+ * What an operator should know before a start: connection, version, replica set, and
+ * whether a document can be written, read and deleted. ret_checks: array of {name, ok,
+ * message}, also when one of them failed.
+ */
+void store_check_mongo(const struct store_mongo_options *o, struct arena *a,
+                       const struct value **ret_checks);
+
 /* The in-memory double, for tests: same promises, nothing durable. */
 struct store *store_open_memory(void);
 /*

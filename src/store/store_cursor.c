@@ -28,6 +28,21 @@ bool store_sort_id_descending(const struct store_query *q) {
     return n > 0 && q->sort[n - 1].descending;
 }
 
+int store_position_compare(const struct store_query *q, const struct store_position *x,
+                           const struct store_position *y) {
+    int d = 0;
+
+    for (size_t i = 0; i < store_sort_count(q) && d == 0; i++) {
+        d = store_key_compare(&x->key[i], &y->key[i]);
+        if (q->sort[i].descending)
+            d = -d;
+    }
+    if (d)
+        return d;
+    d = strcmp(x->id, y->id);
+    return store_sort_id_descending(q) ? -d : d;
+}
+
 const char *store_cursor_make(struct arena *a, const struct store_query *q,
                               const struct value *last) {
     struct array_builder b;

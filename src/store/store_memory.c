@@ -212,37 +212,17 @@ struct found {
     struct store_position at;
 };
 
-struct order {
-    const struct store_query *q;
-    size_t sorts;
-};
-
-static int compare_positions(const struct order *o, const struct store_position *x,
-                             const struct store_position *y) {
-    int d = 0;
-
-    for (size_t i = 0; i < o->sorts && d == 0; i++) {
-        d = store_key_compare(&x->key[i], &y->key[i]);
-        if (o->q->sort[i].descending)
-            d = -d;
-    }
-    if (d)
-        return d;
-    d = strcmp(x->id, y->id);
-    return store_sort_id_descending(o->q) ? -d : d;
-}
-
 static int by_position(const void *x, const void *y, void *ctx) {
     const struct found *fx = x, *fy = y;
 
-    return compare_positions(ctx, &fx->at, &fy->at);
+    return store_position_compare(ctx, &fx->at, &fy->at);
 }
 
 /* Everything that matches and stands behind the cursor, sorted; lends from `scratch`. */
 static int find_rows(struct table *t, struct arena *scratch, const struct store_query *q,
                      struct found **ret, size_t *ret_len, struct status *st) {
     struct found *out = arena_alloc(scratch, (t->len + 1) * sizeof(*out));
-    struct order order = {q, store_sort_count(q)};
+    size_t sorts = store_sort_count(q);
     struct store_position after;
     int from = store_cursor_parse(scratch, q, &after, st);
     size_t n = 0;
@@ -256,14 +236,14 @@ static int find_rows(struct table *t, struct arena *scratch, const struct store_
             continue;
         out[n].row = t->rows[i];
         out[n].at.id = value_text(value_get(doc, "id"));
-        for (size_t k = 0; k < order.sorts; k++)
+        for (size_t k = 0; k < sorts; k++)
             out[n].at.key[k] =
                 store_key_of(scratch, store_path_get(doc, q->sort[k].field));
-        if (from == 0 && compare_positions(&order, &out[n].at, &after) <= 0)
+        if (from == 0 && store_position_compare(q, &out[n].at, &after) <= 0)
             continue;
         n++;
     }
-    qsort_r(out, n, sizeof(*out), by_position, &order);
+    qsort_r(out, n, sizeof(*out), by_position, (void *)q);
     *ret = out;
     *ret_len = n;
     return 0;

@@ -127,6 +127,9 @@ struct store_position {
     struct store_key key[STORE_MAX_SORT];
     const char *id;
 };
+/* Order of a query's positions: <0, 0, >0. */
+int store_position_compare(const struct store_query *q, const struct store_position *x,
+                           const struct store_position *y);
 const char *store_cursor_make(struct arena *a, const struct store_query *q,
                               const struct value *last);
 /* 0 with a position, 1 when the query starts from the start, -1 bad_request. */

@@ -1,5 +1,5 @@
 /*
- * The same random operations on the double and on SQLite: every answer must be the same.
+ * The same random operations on the double and on a database: every answer must be the same.
  * C_ACTIONS has columns for most fields used here, C_LEASES has none.
  */
 #include <ftw.h>
@@ -11,10 +11,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/status.h"
+#include "mongo_peer.h"
 #include "store/store.h"
 #include "value/value.h"
 
-enum { STEPS = 6000, IDS = 40 };
+enum { STEPS = 6000, MONGO_STEPS = 3000, IDS = 40 };
 
 static uint64_t seed, first_seed = 0x9e3779b97f4a7c15u;
 
@@ -217,6 +218,26 @@ static void step(struct store *s, struct arena *a, uint64_t from, struct buf *ou
     }
 }
 
+static void same_answers(struct store *memory, struct store *database, int steps) {
+    struct buf x = BUF_INIT, y = BUF_INIT;
+    uint64_t next = first_seed;
+
+    for (int i = 0; i < steps; i++) {
+        struct arena *a = arena_new(0);
+
+        buf_clear(&x);
+        buf_clear(&y);
+        step(memory, a, next, &x);
+        step(database, a, next, &y);
+        next = seed;
+        if (strcmp(x.data, y.data) != 0)
+            fail_msg("step %d\ndouble: %s\ndatabase: %s", i, x.data, y.data);
+        arena_free(&a);
+    }
+    buf_fini(&x);
+    buf_fini(&y);
+}
+
 static int remove_entry(const char *name, const struct stat *info, int type,
                         struct FTW *ftw) {
     (void)info;
@@ -230,40 +251,50 @@ static void the_double_and_sqlite_give_the_same_answers(void **state) {
     struct arena *setup = arena_new(0);
     struct store *memory = store_open_memory(), *sqlite = NULL;
     struct status st;
-    uint64_t next = first_seed;
-    struct buf x = BUF_INIT, y = BUF_INIT;
 
     (void)state;
     st_init(&st, setup);
     assert_non_null(mkdtemp(dir));
     assert_int_equal(store_open_sqlite(dir, &sqlite, &st), 0);
-    for (int i = 0; i < STEPS; i++) {
-        struct arena *a = arena_new(0);
-
-        buf_clear(&x);
-        buf_clear(&y);
-        step(memory, a, next, &x);
-        step(sqlite, a, next, &y);
-        next = seed;
-        if (strcmp(x.data, y.data) != 0)
-            fail_msg("step %d\ndouble: %s\nsqlite: %s", i, x.data, y.data);
-        arena_free(&a);
-    }
-    buf_fini(&x);
-    buf_fini(&y);
+    same_answers(memory, sqlite, STEPS);
     store_close(&memory);
     store_close(&sqlite);
     arena_free(&setup);
     nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Usage: test_store_differential [seed] */
+static void the_double_and_mongodb_give_the_same_answers(void **state) {
+    struct mongo_peer peer;
+    struct arena *setup = arena_new(0);
+    struct store *memory = store_open_memory(), *mongo = NULL;
+    struct store_mongo_options o = {0};
+    struct status st;
+
+    (void)state;
+    mongo_peer_start(&peer, false);
+    o.uri = mongo_peer_uri(&peer, "differential");
+    st_init(&st, setup);
+    if (store_open_mongo(&o, &mongo, &st) < 0)
+        fail_msg("%s", st.message);
+    same_answers(memory, mongo, MONGO_STEPS);
+    store_close(&memory);
+    store_close(&mongo);
+    arena_free(&setup);
+    mongo_peer_stop(&peer);
+}
+
+/* Usage: test_store_differential sqlite|mongodb [seed] */
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest sqlite[] = {
         cmocka_unit_test(the_double_and_sqlite_give_the_same_answers),
     };
+    const struct CMUnitTest mongodb[] = {
+        cmocka_unit_test(the_double_and_mongodb_give_the_same_answers),
+    };
 
-    if (argc > 1)
-        first_seed = strtoull(argv[1], NULL, 0);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (argc > 2)
+        first_seed = strtoull(argv[2], NULL, 0);
+    return argc > 1 && strcmp(argv[1], "mongodb") == 0
+               ? cmocka_run_group_tests(mongodb, NULL, NULL)
+               : cmocka_run_group_tests(sqlite, NULL, NULL);
 }
