@@ -38,10 +38,6 @@ enum {
 
 /* Backends that this build knows no driver for are said at once, as a bad value. */
 static int check_backends(const struct config *c, struct status *st) {
-    if (c->mongo_uri)
-        return st_fail(st, ST_CONFIGURATION, "conflict",
-                       "MONGO_URI: this build has no MongoDB driver; leave it empty and "
-                       "set DATA_DIR for the embedded store.");
     if (c->redis_uri || c->redis_cluster_uris_len)
         return st_fail(st, ST_CONFIGURATION, "conflict",
                        "REDIS_URI: this build has no Redis transport; leave it empty and "
@@ -56,24 +52,38 @@ static int make_dir(const char *path, struct status *st) {
     return 0;
 }
 
+bool service_owns_store(const struct service *s) {
+    return s->options->owns_data && !s->deps.config->mongo_uri;
+}
+
+static int try_store(struct service *s, struct status *st) {
+    const struct config *c = s->deps.config;
+    struct store_mongo_options mongo = {c->mongo_uri, c->mongo_tls_ca_file};
+    const char *path;
+
+    if (c->mongo_uri)
+        return store_open_mongo(&mongo, &s->deps.store, st);
+    path = arena_printf(s->arena, "%s/membrane.db", c->data_dir);
+    if ((s->options->owns_data ? store_open_sqlite_unsettled
+                               : store_open_sqlite)(path, &s->deps.store, st) < 0)
+        return st_context(st, "%s", path);
+    return 0;
+}
+
 static int open_store(struct service *s, struct status *st) {
     const struct config *c = s->deps.config;
-    const char *path = arena_printf(s->arena, "%s/membrane.db", c->data_dir);
     int64_t end = clock_monotonic_ms(s->deps.clock) + c->startup_timeout_seconds * 1000;
     struct timespec pause = {0, 250 * 1000000};
 
-    for (;;) {
-        if ((s->options->owns_data ? store_open_sqlite_unsettled
-                                   : store_open_sqlite)(path, &s->deps.store, st) == 0)
-            break;
+    while (try_store(s, st) < 0) {
         if (!st->key || strcmp(st->key, "unavailable") != 0 ||
             clock_monotonic_ms(s->deps.clock) >= end)
-            return st_context(st, "%s", path);
+            return -1;
         log_warn(&s->log, "the store does not answer yet", "err=%s", st->message);
         st_clear(st);
         nanosleep(&pause, NULL);
     }
-    if (s->options->owns_data) {
+    if (service_owns_store(s)) {
         s->deps.store = store_open_cached(s->deps.store, CACHE_BYTES);
         s->deps.model_cache = model_cache_new(ANSWER_CACHE_BYTES);
     }

@@ -54,6 +54,8 @@ struct service {
 /* The words of health answers and logs: the first role of the set. */
 const char *service_name(unsigned services);
 
+/* Nobody else writes the store: it may be cached, and its unfinished work is ours. */
+bool service_owns_store(const struct service *s);
 /* service_open.c: what the roles need. -1 with ret_exit the status to end with. */
 int service_open(struct service *s, int *ret_exit, struct status *st);
 void service_close(struct service *s);

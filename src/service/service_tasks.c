@@ -295,7 +295,7 @@ void service_open_queue(struct service *s) {
         .deps = &s->deps,
         .kinds = kinds,
         .kinds_len = sizeof(kinds) / sizeof(*kinds),
-        .shared = !s->options->owns_data,
+        .shared = !service_owns_store(s),
         .elsewhere = ~queues_of(s->deps.config->services),
     });
     queue_metrics(s->deps.queue, s->deps.config->services);

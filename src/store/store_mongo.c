@@ -27,8 +27,8 @@ enum {
     CONFLICTS_MAX = 300, /* of one change with others' */
     CONFLICTS_EAGER = 3, /* without a pause */
     CLAIM_CANDIDATES = 8,
-    CHUNK = 200,                       /* documents of one step of update/delete_many */
-    INSERT_CHUNK = 500,                /* and of insert_many, */
+    CHUNK = 200,        /* documents of one step of update/delete_many */
+    INSERT_CHUNK = 500, /* and of insert_many, */
     INSERT_CHUNK_BYTES = 16 * 1024 * 1024, /* or as soon as they are this large */
 };
 
@@ -396,8 +396,8 @@ static int insert_one(struct store_mongo_call *call, enum collection c, const ch
     int rc = -1;
 
     for (int i = 0; i < ATTEMPTS; i++, again = true) {
-        if (mongoc_collection_insert_one(call->collection, stored, unchecked(&opts), &reply,
-                                         &call->error))
+        if (mongoc_collection_insert_one(call->collection, stored, unchecked(&opts),
+                                         &reply, &call->error))
             rc = 0;
         else
             rc = fail_write(call, c, &reply, st);
@@ -435,8 +435,8 @@ static int replace_one(struct store_mongo_call *call, enum collection c, const c
     int rc = -1;
 
     for (int i = 0; i < ATTEMPTS; i++, again = true) {
-        if (mongoc_collection_replace_one(call->collection, filter, stored, unchecked(&opts),
-                                          &reply, &call->error))
+        if (mongoc_collection_replace_one(call->collection, filter, stored,
+                                          unchecked(&opts), &reply, &call->error))
             rc = reply_number(&reply, "matchedCount") ? 0 : 1;
         else
             rc = fail_write(call, c, &reply, st);
@@ -532,8 +532,8 @@ static int batch_write(struct store_mongo_call *call, enum collection c,
     if (b->len == 1)
         return insert_one(call, c, value_get_string(docs, "id", ""), b->stored[0],
                           &b->v[0], false, st);
-    if (!mongoc_collection_insert_many(call->collection, b->stored, b->len, unchecked(&opts),
-                                       &reply, &call->error))
+    if (!mongoc_collection_insert_many(call->collection, b->stored, b->len,
+                                       unchecked(&opts), &reply, &call->error))
         rc = fail_write(call, c, &reply, st);
     bson_destroy(&reply);
     if (rc == 0 || !call->lost)
@@ -825,7 +825,8 @@ static int mongo_update_many(struct store *s, enum collection c,
         for (size_t i = 0; i < n && rc == 0; i++)
             rc = change_found(&ch, &found[i], &count, st);
         free(after);
-        after = rc == 0 && n ? strdup(value_get_string(found[n - 1].doc, "id", "")) : NULL;
+        after =
+            rc == 0 && n ? strdup(value_get_string(found[n - 1].doc, "id", "")) : NULL;
         arena_free(&a);
     }
     free(after);

@@ -22,8 +22,8 @@
 #include "base/status.h"
 #include "value/value.h"
 
-#define ESCAPE    "\xee\x80\x80" /* U+E000 */
-#define ITSELF    "\xef\x80\x80" /* U+F000 */
+#define ESCAPE    "\xee\x80\x80"     /* U+E000 */
+#define ITSELF    "\xef\x80\x80"     /* U+F000 */
 #define HIGHEST   "\xf4\x8f\xbf\xbf" /* U+10FFFF */
 #define LAST_TYPE HIGHEST HIGHEST    /* begins the keys of arrays and objects */
 
@@ -269,9 +269,9 @@ static bool append_items(bson_t *out, const struct value *v, int depth) {
     for (VALUE_EACH_ITEM(item, v)) {
         size_t len = bson_uint32_to_string(i++, &key, space, sizeof(space));
 
-        if (item->type == VALUE_UNDEFINED ? !bson_append_null(out, key, (int)len)
-                                          : !store_mongo_append(out, key, (int)len, item,
-                                                                depth))
+        if (item->type == VALUE_UNDEFINED
+                ? !bson_append_null(out, key, (int)len)
+                : !store_mongo_append(out, key, (int)len, item, depth))
             return false;
     }
     return true;
@@ -298,7 +298,8 @@ static bool append_container(bson_t *out, const char *key, int key_len,
     if (!(array ? bson_append_array_begin(out, key, key_len, &child)
                 : bson_append_document_begin(out, key, key_len, &child)))
         return false;
-    ok = array ? append_items(&child, v, depth + 1) : append_members(&child, v, depth + 1);
+    ok =
+        array ? append_items(&child, v, depth + 1) : append_members(&child, v, depth + 1);
     return (array ? bson_append_array_end(out, &child)
                   : bson_append_document_end(out, &child)) &&
            ok && out->len <= MONGO_MAX_BYTES;
@@ -552,8 +553,9 @@ int store_mongo_encode(const struct store_mongo_table *t, const struct value *do
                         STORE_MAX_BYTES / 1024 / 1024);
 }
 
-int store_mongo_decode(struct arena *a, const bson_t *stored, const struct value **ret_doc,
-                       bson_oid_t *ret_v, struct status *st) {
+int store_mongo_decode(struct arena *a, const bson_t *stored,
+                       const struct value **ret_doc, bson_oid_t *ret_v,
+                       struct status *st) {
     bson_iter_t it;
     bool has_v = !ret_v, has_doc = false;
 

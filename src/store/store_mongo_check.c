@@ -22,9 +22,9 @@ struct checks {
 };
 
 static void add(struct checks *c, const char *name, bool ok, const char *message) {
-    array_push(&c->list, value_obj(c->a, "name", value_string(c->a, name), "ok",
-                                   value_bool(ok), "message", value_string(c->a, message),
-                                   NULL));
+    array_push(&c->list,
+               value_obj(c->a, "name", value_string(c->a, name), "ok", value_bool(ok),
+                         "message", value_string(c->a, message), NULL));
 }
 
 static int command(struct checks *c, const char *name, bson_t *reply, struct status *st) {
@@ -55,10 +55,10 @@ static int hello(struct checks *c, bson_t *reply, struct status *st) {
 
 static void check_server(struct checks *c, const bson_t *hello_reply) {
     bson_iter_t it;
-    const char *set = bson_iter_init_find(&it, hello_reply, "setName") &&
-                              BSON_ITER_HOLDS_UTF8(&it)
-                          ? bson_iter_utf8(&it, NULL)
-                          : NULL;
+    const char *set =
+        bson_iter_init_find(&it, hello_reply, "setName") && BSON_ITER_HOLDS_UTF8(&it)
+            ? bson_iter_utf8(&it, NULL)
+            : NULL;
     bool router = bson_iter_init_find(&it, hello_reply, "msg");
     int64_t wire = bson_iter_init_find(&it, hello_reply, "maxWireVersion")
                        ? bson_iter_as_int64(&it)
@@ -85,7 +85,8 @@ static const char *first_failure(const struct status *st) {
 }
 
 /* Write, read, delete, and an index: what the role readWrite allows. */
-static int try_rights(struct checks *c, struct store_mongo_call *call, struct status *st) {
+static int try_rights(struct checks *c, struct store_mongo_call *call,
+                      struct status *st) {
     bson_oid_t id;
     bson_t doc = BSON_INITIALIZER;
     mongoc_cursor_t *cursor;

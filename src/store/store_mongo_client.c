@@ -72,10 +72,11 @@ static int parse_uri(const struct store_mongo_options *o, mongoc_uri_t **ret_uri
     const char *db = uri ? mongoc_uri_get_database(uri) : NULL;
 
     if (!uri) /* the driver's words may hold parts of the password */
-        return st_fail(st, ST_CONFIGURATION, "bad-format",
-                       "The address of MongoDB is not one that the driver understands%s%s",
-                       strchr(error.message, '@') ? "." : ": ",
-                       strchr(error.message, '@') ? "" : error.message);
+        return st_fail(
+            st, ST_CONFIGURATION, "bad-format",
+            "The address of MongoDB is not one that the driver understands%s%s",
+            strchr(error.message, '@') ? "." : ": ",
+            strchr(error.message, '@') ? "" : error.message);
     if (!db || !*db) {
         mongoc_uri_destroy(uri);
         return st_fail(st, ST_CONFIGURATION, "bad-format",
@@ -189,8 +190,8 @@ bson_t *store_mongo_bson(struct arena *a) {
 
 /* Servers say these when they stop, start, or hand over. */
 static bool is_passing_code(uint32_t code) {
-    static const uint32_t codes[] = {6,   7,    50,    64,    89,    91,    112,  134,
-                                     189, 262,  9001,  10107, 11600, 11602, 13435, 13436};
+    static const uint32_t codes[] = {6,   7,   50,   64,    89,    91,    112,   134,
+                                     189, 262, 9001, 10107, 11600, 11602, 13435, 13436};
 
     for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
         if (codes[i] == code)

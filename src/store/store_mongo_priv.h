@@ -7,8 +7,8 @@
  *
  * d is readable with any MongoDB tool. k holds what the rules of collections.def name, in
  * an order that BSON and store_key_compare() agree on: absent for null, doubles for bools
- * and numbers, text, and text with a high prefix for the JSON of arrays and objects. As no
- * key is ever an array, a condition on k means the same to the server as to
+ * and numbers, text, and text with a high prefix for the JSON of arrays and objects. As
+ * no key is ever an array, a condition on k means the same to the server as to
  * store_match(); what isn't in k is asked of the parsed document, by the double's own
  * code, the server only leaving out what can't match. u holds one text per unique rule
  * that the document falls under; sparse unique indexes on them know no exceptions.
@@ -50,8 +50,8 @@ struct mongo_store {
     struct store base;
     struct arena *arena;
     mongoc_client_pool_t *pool;
-    const char *db, *hosts; /* hosts: for messages; no password */
-    int64_t select_ms;      /* how long a call waits for a server */
+    const char *db, *hosts;        /* hosts: for messages; no password */
+    int64_t select_ms;             /* how long a call waits for a server */
     _Atomic int64_t down_since_ms; /* monotonic; 0 while a server takes writes */
     struct store_mongo_table table[COLLECTION_COUNT];
     /* Threads of this process that change the same document take turns. */
@@ -109,8 +109,9 @@ bool store_mongo_append_key(bson_t *out, const char *name, struct arena *a,
 int store_mongo_encode(const struct store_mongo_table *t, const struct value *doc,
                        const bson_oid_t *v, bson_t *out, struct status *st);
 /* The document of a stored form; -1 internal/damaged. ret_v may be NULL. */
-int store_mongo_decode(struct arena *a, const bson_t *stored, const struct value **ret_doc,
-                       bson_oid_t *ret_v, struct status *st);
+int store_mongo_decode(struct arena *a, const bson_t *stored,
+                       const struct value **ret_doc, bson_oid_t *ret_v,
+                       struct status *st);
 
 /* ---- Queries (store_mongo_query.c) ---- */
 

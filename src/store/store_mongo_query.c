@@ -439,13 +439,14 @@ static void add_order(const struct store_mongo_table *t, bson_t *opts,
                       const struct store_query *q) {
     size_t sorts = store_sort_count(q);
     bool has_id = false;
+    bson_iter_t seen;
     bson_t sort;
 
     bson_append_document_begin(opts, "sort", -1, &sort);
     for (size_t i = 0; i < sorts && !has_id; i++) {
         const char *field = store_mongo_field(t, q->sort[i].field);
 
-        if (!bson_has_field(&sort, field))
+        if (!bson_iter_init_find(&seen, &sort, field)) /* a literal name */
             bson_append_int32(&sort, field, -1, q->sort[i].descending ? -1 : 1);
         has_id = strcmp(field, "_id") == 0;
     }

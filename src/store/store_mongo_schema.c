@@ -186,10 +186,10 @@ static int drop_indexes(struct store_mongo_call *call, const struct store_mongo_
     int rc = 0;
 
     while (rc == 0 && mongoc_cursor_next(cursor, &index)) {
-        const char *name = bson_iter_init_find(&it, index, "name") &&
-                                   BSON_ITER_HOLDS_UTF8(&it)
-                               ? bson_iter_utf8(&it, NULL)
-                               : "";
+        const char *name =
+            bson_iter_init_find(&it, index, "name") && BSON_ITER_HOLDS_UTF8(&it)
+                ? bson_iter_utf8(&it, NULL)
+                : "";
 
         if (!is_wanted(t, name, a) &&
             !mongoc_collection_drop_index_with_opts(call->collection, name, NULL,
@@ -248,9 +248,9 @@ static int rewrite_one(struct store_mongo_call *call, const struct store_mongo_t
 
 static int rewrite(struct store_mongo_call *call, const struct store_mongo_table *t,
                    struct status *st) {
-    bson_t all = BSON_INITIALIZER, *opts = BCON_NEW("projection", "{", "_id",
-                                                    BCON_INT32(1), "}", "sort", "{", "_id",
-                                                    BCON_INT32(1), "}");
+    bson_t all = BSON_INITIALIZER,
+           *opts = BCON_NEW("projection", "{", "_id", BCON_INT32(1), "}", "sort", "{",
+                            "_id", BCON_INT32(1), "}");
     mongoc_cursor_t *cursor =
         mongoc_collection_find_with_opts(call->collection, &all, opts, NULL);
     const bson_t *row;
@@ -313,10 +313,11 @@ static int check_format(const struct value *doc, const char *db, struct status *
 
     if (format <= FORMAT)
         return 0;
-    return st_fail(st, ST_CONFIGURATION, "conflict",
-                   "The database %s was written by a newer version (form %d, this version "
-                   "knows %d). Run that version, or restore a backup.",
-                   db, (int)format, FORMAT);
+    return st_fail(
+        st, ST_CONFIGURATION, "conflict",
+        "The database %s was written by a newer version (form %d, this version "
+        "knows %d). Run that version, or restore a backup.",
+        db, (int)format, FORMAT);
 }
 
 static const struct value *rules_now(const struct mongo_store *s, struct arena *a) {
@@ -331,10 +332,10 @@ static const struct value *rules_now(const struct mongo_store *s, struct arena *
 /* For people, backups and the next start: by which rules the documents are written. */
 static int note(struct mongo_store *s, const struct value *rules, bool known,
                 struct arena *a, struct status *st) {
-    const struct value *doc =
-        value_obj(a, "id", value_string(a, "schema"), "format", value_number(a, FORMAT),
-                  "version", value_string(a, MEMBRANE_VERSION), "migratedAt",
-                  value_string(a, clock_iso_now(clock_system(), a)), "rules", rules, NULL);
+    const struct value *doc = value_obj(
+        a, "id", value_string(a, "schema"), "format", value_number(a, FORMAT), "version",
+        value_string(a, MEMBRANE_VERSION), "migratedAt",
+        value_string(a, clock_iso_now(clock_system(), a)), "rules", rules, NULL);
     int rc = 1;
 
     if (!known) {

@@ -41,7 +41,7 @@ static bool answers(int port) {
     return ok;
 }
 
-static bool has_mongod(void) {
+bool mongo_peer_is_mongod(void) {
     return system("command -v mongod >/dev/null 2>&1") == 0;
 }
 
@@ -62,8 +62,8 @@ static void run_peer(const struct mongo_peer *p, char *port, bool memory) {
     char file[80];
 
     snprintf(file, sizeof(file), "%s/data", p->dir);
-    execlp("java", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
-           classes, "MongoPeer", port, memory ? "-" : file,
+    execlp("java", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+           "-cp", classes, "MongoPeer", port, memory ? "-" : file,
            *p->cert ? p->cert : (char *)NULL, p->key, NULL);
 }
 
@@ -85,7 +85,7 @@ static void become(const struct mongo_peer *p, int in, bool mongod, bool memory)
 
 /* False when it ended instead of listening. */
 static bool launch(struct mongo_peer *p, bool memory) {
-    bool mongod = has_mongod();
+    bool mongod = mongo_peer_is_mongod();
     struct timespec pause = {0, 20 * 1000000};
     int in[2], status;
 

@@ -12,10 +12,12 @@
 struct mongo_peer {
     pid_t pid;
     int port, stdin_fd;
-    char dir[64];            /* of its data; "" in memory */
-    char cert[96], key[96];  /* files; "": without TLS */
+    char dir[64];           /* of its data; "" in memory */
+    char cert[96], key[96]; /* files; "": without TLS */
 };
 
+/* Is it the real one? */
+bool mongo_peer_is_mongod(void);
 /* durable: what was acknowledged survives a kill. */
 void mongo_peer_start(struct mongo_peer *p, bool durable);
 /* The same with TLS and the certificate of p->cert and p->key. */

@@ -1,6 +1,6 @@
 /*
- * The same random operations on the double and on a database: every answer must be the same.
- * C_ACTIONS has columns for most fields used here, C_LEASES has none.
+ * The same random operations on the double and on a database: every answer must be the
+ * same. C_ACTIONS has columns for most fields used here, C_LEASES has none.
  */
 #include <ftw.h>
 #include <stdio.h>
@@ -18,6 +18,8 @@
 enum { STEPS = 6000, MONGO_STEPS = 3000, IDS = 40 };
 
 static uint64_t seed, first_seed = 0x9e3779b97f4a7c15u;
+/* The server in Java orders text by UTF-16 code units, where MongoDB takes the bytes. */
+static bool has_surrogates = true;
 
 static unsigned roll(unsigned n) {
     seed ^= seed << 13;
@@ -36,11 +38,12 @@ static const char *pick_field(void) {
 }
 
 static const struct value *random_text(struct arena *a) {
-    static const char *const texts[] = {
-        "", "a", "b", "A", "ab", "1", "\xc3\xa9", "\xed\xa0\x80", "[1]", "null"};
+    static const char *const texts[] = {"",  "a",        "b",   "A",    "ab",
+                                        "1", "\xc3\xa9", "[1]", "null", "\xed\xa0\x80"};
+    size_t n = sizeof(texts) / sizeof(*texts) - !has_surrogates;
 
     return roll(20) == 0 ? value_string_len(a, "a\0b", 3)
-                         : value_string(a, texts[roll(sizeof(texts) / sizeof(*texts))]);
+                         : value_string(a, texts[roll((unsigned)n)]);
 }
 
 static const struct value *random_value(struct arena *a, int depth) {
@@ -272,6 +275,7 @@ static void the_double_and_mongodb_give_the_same_answers(void **state) {
 
     (void)state;
     mongo_peer_start(&peer, false);
+    has_surrogates = mongo_peer_is_mongod();
     o.uri = mongo_peer_uri(&peer, "differential");
     st_init(&st, setup);
     if (store_open_mongo(&o, &mongo, &st) < 0)
