@@ -786,7 +786,7 @@ static int walk(struct flow_exec *x, struct status *st) {
     append(&l, value_get_string(x->run, "startNodeKey", ""),
            arena_printf(x->arena, "%s.0", x->run_id), value_get(x->run, "input"),
            &value_empty_array, NULL);
-    l.first->is_start = true;
+    l.first->is_start = !value_is_true(value_get(x->run, "startsInside"));
     rc = run_lane(&l, st);
     if (rc < 0)
         return -1;

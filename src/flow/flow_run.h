@@ -13,6 +13,8 @@
 
 #include <stdint.h>
 
+#include <stdbool.h>
+
 struct arena;
 struct caller;
 struct deps;
@@ -50,6 +52,10 @@ struct flow_run_request {
     const struct value *instance; /* document of a flow on a connection */
     const char *node_key;         /* NULL: the api-trigger, else the only root */
     const struct value *input, *meta;
+    /* {flowRunId, nodeRunId?} when it repeats what is recorded; or NULL. */
+    const struct value *replay_of;
+    /* It begins at a node in the middle: input is what that node's formulas see. */
+    bool starts_inside;
 };
 
 /*

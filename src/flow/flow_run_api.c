@@ -21,8 +21,8 @@
 #include "store/store.h"
 #include "value/value.h"
 
-static const char *const hidden_of_run[] = {"workspaceId", "instance", "createdAt",
-                                            "gaveUp", NULL};
+static const char *const hidden_of_run[] = {"workspaceId", "instance",     "createdAt",
+                                            "gaveUp",      "startsInside", NULL};
 
 /* ---- starting ---- */
 
@@ -97,6 +97,9 @@ static const struct value *new_run(const struct deps *deps, struct arena *a,
                value_obj(a, "type", value_string(a, "api-trigger"), NULL));
     object_set(&b, "meta",
                rq->meta && value_is_object(rq->meta) ? rq->meta : &value_undefined);
+    object_set(&b, "replayOf", rq->replay_of ? rq->replay_of : &value_undefined);
+    if (rq->starts_inside)
+        object_set(&b, "startsInside", &value_true);
     object_set(&b, "createdAt", now);
     object_set(&b, "instance", value_pick(a, instance, kept));
     return object_end(&b);
@@ -140,7 +143,9 @@ int flow_run_start(const struct deps *deps, struct arena *a, const struct caller
         return st_fail(st, ST_BAD_REQUEST, NULL, "the flow is archived");
     if (value_is_true(value_get(rq->instance, "isDeactivated")))
         return st_fail(st, ST_BAD_REQUEST, NULL, "the flow is deactivated");
-    if (choose_start(a, rq->instance, rq->node_key, &start, st) < 0)
+    if (rq->starts_inside)
+        start = rq->node_key;
+    else if (choose_start(a, rq->instance, rq->node_key, &start, st) < 0)
         return -1;
     rc = connection_id
              ? store_get(deps->store, a, C_CONNECTIONS, connection_id, &connection, st)
@@ -326,6 +331,96 @@ static int stop(struct request *rq, struct reply *rp, struct status *st) {
     return get_run(rq, rp, st);
 }
 
+/* ---- repeating ---- */
+
+static bool has_ended(const struct value *run) {
+    const struct value *state = value_get(run, "state");
+
+    return !value_equals_text(state, "queued") && !value_equals_text(state, "running");
+}
+
+/*
+ * The node run that the body names by nodeRunId, or by nodeKey when that node ran once.
+ * 1 when it names none.
+ */
+static int recorded_node_run(struct request *rq, const struct value *body,
+                             const struct value **ret, struct status *st) {
+    struct arena *a = rq->arena;
+    const char *id = value_get_string(body, "nodeRunId", NULL);
+    const char *key = value_get_string(body, "nodeKey", NULL);
+    struct store_query q = {.limit = 2, .sort = {{"createdAt", false}}};
+    struct store_page page;
+
+    if (!id && !key)
+        return 1;
+    q.where = store_eq_text(a, "flowRunId", rq->param[0]);
+    if (key)
+        q.where = store_and(a, q.where, store_eq_text(a, "nodeKey", key), NULL);
+    if (id)
+        q.where = store_and(a, q.where, store_eq_text(a, "id", id), NULL);
+    if (store_list(rq->deps->store, a, C_FLOW_NODE_RUNS, &q, &page, st) < 0)
+        return -1;
+    if (page.items->len == 0)
+        return st_fail(st, ST_BAD_REQUEST, "not_found", "Node run not found");
+    if (page.items->len > 1)
+        return st_fail(st, ST_BAD_REQUEST, NULL,
+                       "the node \"%.100s\" ran several times: name one run with "
+                       "nodeRunId",
+                       key);
+    *ret = value_at(page.items, 0);
+    return 0;
+}
+
+/* The flow as it is now, so that what was mended is what runs; or as it was recorded. */
+static int replayed_flow(struct request *rq, const struct value *run, bool as_recorded,
+                         const struct value **ret, struct status *st) {
+    struct model_selector sel = {.instance_only = true,
+                                 .id = value_get_string(run, "connectionFlowId", "")};
+    const struct value *nodes = value_path(run, "instance", "nodes", NULL);
+
+    if (model_resolve(view_of(rq), EL_FLOW, &sel, ret, st) < 0)
+        return -1;
+    if (as_recorded)
+        *ret = value_with(rq->arena, *ret, "nodes", nodes);
+    return 0;
+}
+
+static int replay(struct request *rq, struct reply *rp, struct status *st) {
+    struct arena *a = rq->arena;
+    const struct value *body, *run, *instance, *node_run = &value_undefined;
+    struct flow_run_request what = {0};
+    int rc;
+
+    if (request_object(rq, &body, st) < 0 || find_run(rq, &run, st) < 0)
+        return -1;
+    if (!has_ended(run))
+        return st_fail(st, ST_BAD_REQUEST, NULL, "the run has not ended yet");
+    if (replayed_flow(rq, run, value_get_bool(body, "asRecorded", false), &instance, st) <
+        0)
+        return -1;
+    rc = recorded_node_run(rq, body, &node_run, st);
+    if (rc < 0)
+        return -1;
+    what.instance = instance;
+    what.meta = value_get(body, "meta");
+    what.replay_of = value_obj(a, "flowRunId", value_get(run, "id"), "nodeRunId",
+                               value_find(node_run, "id", 2), NULL);
+    what.node_key = value_get_string(rc == 0 ? node_run : run,
+                                     rc == 0 ? "nodeKey" : "startNodeKey", "");
+    what.input = value_get(run, "input");
+    if (rc == 0 && flow_record_input(rq->deps, a, run, node_run, &what.input, st) < 0)
+        return -1;
+    what.starts_inside = value_is_true(value_get(run, "startsInside")) ||
+                         value_items_count(value_get(node_run, "upstreamRuns")) > 0;
+    if (!value_is_object(value_get(value_get(instance, "nodes"), what.node_key)))
+        return st_fail(st, ST_BAD_REQUEST, NULL,
+                       "the flow has no node \"%.100s\" any more: replay it asRecorded",
+                       what.node_key);
+    if (flow_run_start(rq->deps, a, rq->caller, &what, &run, st) < 0)
+        return -1;
+    return reply_json(rp, 200, value_omit(a, run, hidden_of_run));
+}
+
 /* ---- reading node runs ---- */
 
 static const struct value *brief_output(struct arena *a, const struct value *output) {
@@ -490,12 +585,6 @@ static int output_of_node(struct request *rq, const char *key, const struct valu
     return 0;
 }
 
-static bool has_ended(const struct value *run) {
-    const struct value *state = value_get(run, "state");
-
-    return !value_equals_text(state, "queued") && !value_equals_text(state, "running");
-}
-
 /* Nodes that ran and that no link leads on from, outside of sub-flows. */
 static const struct value *last_nodes(struct arena *a, const struct value *run) {
     const struct value *flow = value_get(run, "instance");
@@ -559,6 +648,7 @@ static const struct route rows[] = {
     {HTTP_GET,  "/flow-runs",                list_runs,    ACCESS_CUSTOMER, 0, "Lists runs of flows.", "limit,cursor,flowId,universalFlowId,integrationFlowId,connectionFlowId,tenantId,userId,state,integrationId,connectionId,externalAppId,from,to", NULL, "Page<FlowRun>", NULL},
     {HTTP_GET,  "/flow-runs/{id}",           get_run,      ACCESS_CUSTOMER, 0, "One run of a flow.", NULL, NULL, "FlowRun", NULL},
     {HTTP_POST, "/flow-runs/{id}/stop",      stop,         ACCESS_CUSTOMER, 0, "Stops a run.", NULL, NULL, "FlowRun", NULL},
+    {HTTP_POST, "/flow-runs/{id}/replay",    replay,       ACCESS_CUSTOMER, 0, "Repeats a run, or from one of its node runs on with the input recorded there.", NULL, "FlowRunReplay", "FlowRun", NULL},
     {HTTP_GET,  "/flow-runs/{id}/output",    output,       ACCESS_CUSTOMER, 0, "What the last nodes gave; 202 while the run goes on.", "cursor", NULL, NULL, NULL},
     {HTTP_GET,  "/flow-runs/{id}/output/{nodeKey}", output_of, ACCESS_CUSTOMER, 0, "What a node gave.", "cursor", NULL, NULL, NULL},
     {HTTP_GET,  "/flow-runs/{id}/nodes/{nodeKey}/runs", node_runs, ACCESS_CUSTOMER, 0, "Lists runs of a node.", "limit,cursor", NULL, "Page<FlowNodeRun>", NULL},

@@ -119,6 +119,10 @@ int flow_record_input(const struct deps *deps, struct arena *a, const struct val
         node_run = source;
         up = value_at(value_get(node_run, "upstreamRuns"), 0);
     }
+    if (value_is_true(value_get(run, "startsInside")))
+        for (VALUE_EACH_MEMBER(m, value_get(run, "input")))
+            if (!object_builder_get(&input, m->key, m->key_len))
+                object_set_len(&input, m->key, m->key_len, &m->value);
     *ret_input = object_end(&input);
     return 0;
 }

@@ -220,6 +220,60 @@ test('filters, actions and operations; a type that is not there is named', async
     await assert.rejects((await flow({ start: { type: 'api-trigger', ...to('x') }, x: { type: 'guess-data' } })).run(), /guess-data/);
 });
 
+test('a run is repeated, whole or from any node run on with the input recorded there', async () => {
+    const nodes = {
+        start: { type: 'api-trigger', ...to('list') },
+        list: { type: 'transform-data', config: { output: [{ id: 1 }, { id: 2 }] }, ...to('each') },
+        each: { type: 'for-each-v2', config: { items: { $var: '$.input.list' }, rootNodeKey: 'send' }, ...to('sum') },
+        send: { ...request('/replayed', { who: { $var: '$.input.start.who' }, id: { $var: '$.input.each.item.id' } }), ...to('name') },
+        name: { type: 'transform-data', config: { output: { id: { $var: '$.input.send.data.got.id' }, who: { $var: '$.input.start.who' } } } },
+        sum: { type: 'transform-data', config: { output: { $var: '$.input.each.name' } } },
+    };
+    const instance = await flow(nodes);
+    const run = await ended(await instance.startRun({ input: { who: 'Ada' } }));
+    const replay = async (of, body) => ended(await customer.post(`flow-runs/${of.id}/replay`, body));
+    const before = app.bodies('/replayed').length;
+
+    const whole = await replay(run, {});
+    assert.equal(whole.state, 'completed', JSON.stringify(whole.errors));
+    assert.deepEqual(whole.input, { who: 'Ada' });
+    assert.deepEqual(whole.replayOf, { flowRunId: run.id });
+    assert.equal(app.bodies('/replayed').length, before + 2);
+
+    // The second item alone, and what follows from it within the loop.
+    const second = (await customer.flowRun(run.id).getNodeRuns('send')).items.find((r) => r.input.each.item.id === 2);
+    const item = await replay(run, { nodeRunId: second.id });
+    assert.equal(item.state, 'completed', JSON.stringify(item.errors));
+    assert.equal(item.startNodeKey, 'send');
+    assert.deepEqual(app.bodies('/replayed').at(-1), { who: 'Ada', id: 2 });
+    assert.deepEqual(await customer.flowRun(item.id).getOutput(), { id: 2, who: 'Ada' });
+    const [named] = (await customer.flowRun(item.id).getNodeRuns('name')).items;
+    assert.deepEqual(named.input.each, { item: { id: 2 } });
+    assert.deepEqual(named.input.start, { who: 'Ada' });
+
+    // A replay of a replay; the flow as it is now, or as it was.
+    await admin.flow({ id: (await instance.get()).flowId }).get();
+    await customer.flowInstance({ id: run.connectionFlowId }).patch({ nodes: { ...nodes, sum: { type: 'transform-data', config: { output: 'mended' } } } });
+    const mended = await replay(whole, { nodeKey: 'sum' });
+    assert.equal(await customer.flowRun(mended.id).getOutput(), 'mended');
+    const recorded = await replay(mended, { nodeKey: 'sum', asRecorded: true });
+    assert.equal(await customer.flowRun(recorded.id).getOutput(), 'mended');
+    const old = await replay(run, { nodeKey: 'sum', asRecorded: true });
+    assert.deepEqual(await customer.flowRun(old.id).getOutput(), [{ id: 1, who: 'Ada' }, { id: 2, who: 'Ada' }]);
+
+    await assert.rejects(replay(run, { nodeKey: 'send' }), /several times/);
+    await assert.rejects(replay(run, { nodeKey: 'absent' }), /not found/i);
+    await assert.rejects(replay(run, { nodeRunId: 'absent' }), /not found/i);
+    await assert.rejects(other.post(`flow-runs/${run.id}/replay`, {}), /not found/i);
+    await customer.flowInstance({ id: run.connectionFlowId }).patch({ nodes: { start: { type: 'api-trigger' } } });
+    await assert.rejects(replay(run, { nodeRunId: second.id }), /asRecorded/);
+    const open = app.hold();
+    const busy = await (await flow(loop('/slow'))).startRun();
+    await assert.rejects(customer.post(`flow-runs/${busy.id}/replay`, {}), /not ended/);
+    await customer.flowRun(busy.id).stop();
+    open();
+});
+
 test('a run is stopped between node runs; stopped stays stopped', async () => {
     const open = app.hold();
     const run = await (await flow(loop('/slow'))).startRun();
