@@ -4,6 +4,8 @@
 // request, which other work on the machine disturbs less.
 //
 //   make build && (cd bench/api && npm ci) && node bench/api/bench_api.mjs
+//
+// BENCH_ONLY=runs leaves out the reads and the flood; PERF=file records the core under 16 clients.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
@@ -126,6 +128,7 @@ try {
     await until(() => fetch(`http://127.0.0.1:${fastifyPort}/actions/x`, { headers: { authorization: `Bearer ${token}` } }).then(() => true));
     await until(() => fetch(upstream).then((r) => r.ok));
 
+    const reads = () => {
     head(`GET one element (${JSON.stringify(element).length} bytes), 64 clients`);
     const n = measure('nginx, same bytes', same.pid, `http://127.0.0.1:${nginxPort}/`, { headers });
     const f = measure('Fastify, same look-up', fastify.pid, `http://127.0.0.1:${fastifyPort}/actions/${element.id}`, { headers });
@@ -137,6 +140,8 @@ try {
     const fl = measure('Fastify', fastify.pid, `http://127.0.0.1:${fastifyPort}/actions?limit=25`, { headers });
     const ml = measure('Membrane', up.pid, `${server.apiUri}/actions?limit=25`, { headers });
     console.log(`\n${(ml.rps / fl.rps).toFixed(1)} times Fastify`);
+    };
+    if (!process.env.BENCH_ONLY) reads();
 
     const action = await api('POST', '/actions', {
         key: 'bench', name: 'Bench', type: 'http-request',
@@ -146,6 +151,12 @@ try {
     });
     const script = join(dir, 'run.lua');
     writeFileSync(script, `wrk.method = "POST"\nwrk.body = '{"input":{"name":"Ada"}}'\nwrk.headers["Content-Type"] = "application/json"\n`);
+    if (process.env.PERF) {
+        const core = tree(up.pid)[1];
+        const perf = spawn('perf', ['record', '-q', '-F', '4000', '-o', process.env.PERF, '-p', String(core), '--', 'sleep', '2'], { stdio: 'inherit' });
+        wrk(`${server.apiUri}/actions/${action.id}/run`, { connections: 16, script, headers, duration: 4 });
+        await new Promise((done) => perf.on('exit', done));
+    }
     for (const connections of [1, 16, 64]) {
         head(`Action run: token, validation, mapping, one upstream POST, mapping, both logs; ${connections} clients`);
         const raw = wrk(upstream, { connections, script });
@@ -155,6 +166,8 @@ try {
         console.log(`\noverhead above the upstream: p50 ${(mr.p50 - raw.p50).toFixed(2)} ms, p99 ${(mr.p99 - raw.p99).toFixed(2)} ms; ${(mr.rps / fr.rps).toFixed(2)} times Fastify`);
     }
 
+    if (!process.env.BENCH_ONLY) await flood();
+    async function flood() {
     const slow = http.createServer((rq, rs) => rq.resume().on('end', () => setTimeout(() => rs.end('{"id":"slow"}'), 2000)));
     slow.keepAliveTimeout = 120_000;
     await new Promise((done) => slow.listen({ port: 0, host: '127.0.0.1', backlog: 8192 }, done));
@@ -162,12 +175,12 @@ try {
         key: 'bench-slow', name: 'Slow', type: 'http-request',
         config: { request: { uri: `http://127.0.0.1:${slow.address().port}/`, method: 'POST', body: {} } },
     });
-    const flood = spawn('taskset', ['-c', '1', 'wrk', '-t1', '-c5000', '-d12s', '--timeout', '30s', ...headers.flatMap((h) => ['-H', h]), '-s', script,
+    const load = spawn('taskset', ['-c', '1', 'wrk', '-t1', '-c5000', '-d12s', '--timeout', '30s', ...headers.flatMap((h) => ['-H', h]), '-s', script,
         `${server.apiUri}/actions/${slowAction.id}/run`], { stdio: ['ignore', 'pipe', 'inherit'] });
     let out = '', peak = 0;
-    flood.stdout.on('data', (d) => (out += d));
+    load.stdout.on('data', (d) => (out += d));
     const timer = setInterval(() => (peak = Math.max(peak, rssMb(up.pid))), 500);
-    await new Promise((done) => flood.on('exit', done));
+    await new Promise((done) => load.on('exit', done));
     clearInterval(timer);
     console.log(`\n5,000 action runs in flight to an upstream that answers after 2 s: ${/(\d+) requests in/.exec(out)[1]} done in 12 s, ` +
         `${/Non-2xx or 3xx responses: (\d+)/.exec(out)?.[1] ?? 0} refused, ${/timeout (\d+)/.exec(out)?.[1] ?? 0} timed out, peak ${peak.toFixed(0)} MB`);
@@ -175,6 +188,7 @@ try {
     console.log(`memory after all of it: ${rssMb(up.pid).toFixed(0)} MB`);
     slow.close();
     slow.closeAllConnections();
+    }
 } finally {
     for (const child of children) child.kill('SIGKILL');
     try {

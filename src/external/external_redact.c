@@ -15,24 +15,25 @@
 #define MAX_TEXT  500
 #define MAX_DEPTH 15
 
-static bool contains_word(const char *s, size_t len, const char *word) {
-    size_t n = strlen(word);
-
-    for (size_t i = 0; i + n <= len; i++)
-        if (strncasecmp(s + i, word, n) == 0)
-            return true;
-    return false;
-}
-
 /* Names whose values are secrets in nearly every API. */
 static bool is_secret_name(const char *s, size_t len) {
     static const char *const words[] = {
         "authorization", "token",   "secret", "password",   "passwd",    "api-key",
         "apikey",        "api_key", "cookie", "credential", "signature", "verifier"};
+    static const char firsts[] = "atspcv";
 
-    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-        if (contains_word(s, len, words[i]))
-            return true;
+    for (; len >= 5; s++, len--) { /* "token" is the shortest */
+        char first = (char)(*s | 0x20);
+
+        if (!memchr(firsts, first, sizeof(firsts) - 1))
+            continue;
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+            size_t n = strlen(words[i]);
+
+            if (words[i][0] == first && n <= len && strncasecmp(s, words[i], n) == 0)
+                return true;
+        }
+    }
     return false;
 }
 

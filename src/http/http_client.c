@@ -1,8 +1,10 @@
 /*
  * http_client.c - outgoing calls: validation, network policy, redirects, errors.
  *
- * A call is prepared on the caller's thread, runs on the loop's (http_loop.c), and is
- * read out by the caller again. Redirects are followed here, one transfer per hop, not
+ * A call is prepared on the caller's thread, runs there too while a lane is free
+ * (http_lane.h) or else on the loop's (http_loop.c), and is read out by the caller. What
+ * somebody else may want to end or to pause, streams and calls with a cancel flag, runs
+ * on the loop. Redirects are followed here, one transfer per hop, not
  * by libcurl: each hop passes the whole policy, and headers that may hold credentials
  * (any the caller made up) stay at the origin they were meant for; libcurl would only
  * hold back Authorization and Cookie.
@@ -28,6 +30,7 @@
 #include "base/buf.h"
 #include "base/status.h"
 #include "http_address.h"
+#include "http_lane.h"
 #include "http_loop.h"
 
 enum {
@@ -45,7 +48,8 @@ struct http_client {
     struct arena *arena;
     const struct address_list *allow, *no_proxy;
     struct http_loop *loop;
-    CURLSH *share; /* TLS sessions */
+    struct http_lanes *lanes; /* NULL: a bound per host needs the one loop */
+    CURLSH *share;            /* TLS sessions */
     pthread_mutex_t share_mu;
     pthread_mutex_t mu;
     CURL *spare[SPARE_HANDLES]; /* guarded by: mu */
@@ -57,6 +61,7 @@ struct hop {
     struct http_transfer t; /* first */
     pthread_mutex_t mu;     /* guards body, read_off and paused of a stream */
     struct http_client *client;
+    struct http_lane *lane; /* NULL: it runs on the loop */
     const struct http_call *call;
     const char *method;
     bool with_body;
@@ -443,8 +448,10 @@ static void set_options(struct hop *h, int64_t left_ms) {
     SET(CURLOPT_WRITEDATA, h);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     SET(CURLOPT_OPENSOCKETDATA, h);
-    SET(CURLOPT_CLOSESOCKETFUNCTION, http_loop_close_socket);
-    SET(CURLOPT_CLOSESOCKETDATA, c->loop);
+    if (!h->lane) {
+        SET(CURLOPT_CLOSESOCKETFUNCTION, http_loop_close_socket);
+        SET(CURLOPT_CLOSESOCKETDATA, c->loop);
+    }
     if (c->o.ca_file)
         SET(CURLOPT_CAINFO, c->o.ca_file);
     if (!call->keep_encoding)
@@ -591,7 +598,9 @@ static void give_handle(struct http_client *c, CURL *easy) {
 }
 
 static void hop_free(struct hop *h) {
-    if (h->t.easy)
+    if (h->lane)
+        http_lanes_give(h->client->lanes, h->lane);
+    else if (h->t.easy)
         give_handle(h->client, h->t.easy);
     curl_slist_free_all(h->headers);
     curl_url_cleanup(h->url);
@@ -627,7 +636,7 @@ static int timed_out(const struct course *k, const char *where, struct status *s
                    k->call.timeout_ms);
 }
 
-/* Gives a hop that is on its way. */
+/* Gives a hop that is on its way, or with a lane: about to be run. */
 static int start_hop(struct course *k, struct hop **ret_hop, struct status *st) {
     struct hop *h = calloc(1, sizeof(*h));
     int64_t left_ms = (k->deadline_us - now_us()) / 1000;
@@ -658,9 +667,12 @@ static int start_hop(struct course *k, struct hop **ret_hop, struct status *st) 
         return -1;
     }
     add_request_headers(h);
-    h->t.easy = take_handle(h->client);
+    if (h->client->lanes && !k->streaming && !k->call.cancel)
+        h->lane = http_lanes_take(h->client->lanes, h->t.reach, h->where);
+    h->t.easy = h->lane ? h->lane->easy : take_handle(h->client);
     set_options(h, left_ms);
-    http_loop_post(h->client->loop, &h->t, TRANSFER_START);
+    if (!h->lane)
+        http_loop_post(h->client->loop, &h->t, TRANSFER_START);
     *ret_hop = h;
     return 0;
 }
@@ -805,6 +817,10 @@ static void take_answer(struct course *k, struct hop *h, struct http_answer *ans
 static int wait_for_answer(struct course *k, struct hop *h, struct status *st) {
     const _Atomic int *cancel = k->call.cancel;
 
+    if (h->lane) {
+        h->t.result = http_lane_run(h->lane);
+        return 0;
+    }
     if (!cancel)
         http_transfer_wait(&h->t);
     while (!http_transfer_is_done(&h->t)) {
@@ -992,6 +1008,8 @@ int http_client_open(const struct http_client_options *o, struct http_client **r
     curl_share_setopt(c->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     c->loop = http_loop_new(o->max_connections ? o->max_connections : 6000,
                             o->max_connections_per_host);
+    if (!o->max_connections_per_host)
+        c->lanes = http_lanes_new();
     *ret_client = c;
     return 0;
 }
@@ -1003,6 +1021,7 @@ void http_client_close(struct http_client **cp) {
     if (!c)
         return;
     http_loop_free(&c->loop);
+    http_lanes_free(&c->lanes);
     while (c->spare_len > 0)
         curl_easy_cleanup(c->spare[--c->spare_len]);
     curl_share_cleanup(c->share);

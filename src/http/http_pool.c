@@ -7,16 +7,24 @@
  * threads, slow ones get as many as they block. Idle threads form a stack: the ones at
  * its bottom sleep undisturbed until IDLE_MS is over, and end.
  *
+ * A thread sleeps on a futex word of its own, told outside of the lock: with a condition
+ * variable it would wake into the mutex that its waker still holds, and sleep again.
+ *
  * Stacks are only address space until touched; STACK_BYTES leaves room for the deepest
  * recursion that the value and formula bounds allow.
  */
 #include "http_pool.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STACK_BYTES ((size_t)2 * 1024 * 1024)
@@ -27,10 +35,9 @@
 enum { MIN_THREADS = 4, FEW_THREADS = 64, GROW_AFTER_US = 1000, IDLE_MS = 10000 };
 
 struct worker {
-    struct http_pool *pool;
-    struct http_job *job; /* handed over while idle */
-    pthread_cond_t wake;
-    struct worker *below; /* next in the stack of idle ones */
+    struct http_job *job;  /* handed over while idle; NULL: end */
+    _Atomic uint32_t told; /* the futex word: job is set */
+    struct worker *below;  /* next in the stack of idle ones; guarded by: pool */
 };
 
 struct http_pool {
@@ -70,56 +77,83 @@ static struct http_job *take_queued(struct http_pool *p) {
     return job;
 }
 
-static void leave_idle(struct http_pool *p, struct worker *w) {
+/* Whether it was among the idle ones. */
+static bool leave_idle(struct http_pool *p, struct worker *w) {
     struct worker **at = &p->idle;
 
     while (*at && *at != w)
         at = &(*at)->below;
-    if (*at)
-        *at = w->below;
+    if (!*at)
+        return false;
+    *at = w->below;
+    return true;
 }
 
-/* Under the lock: the next job, or NULL when this thread shall end. */
+/* The worker may be gone as soon as `told` is set: a wake-up of strangers is harmless. */
+static void tell(struct worker *w, struct http_job *job) {
+    w->job = job;
+    atomic_store_explicit(&w->told, 1, memory_order_release);
+    syscall(SYS_futex, &w->told, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* False: nobody told it anything for timeout_ms. */
+static bool wait_until_told(struct worker *w, int timeout_ms) {
+    struct timespec limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    long rc = 0;
+
+    while (!atomic_load_explicit(&w->told, memory_order_acquire)) {
+        if (rc < 0 && errno == ETIMEDOUT)
+            return false;
+        rc = syscall(SYS_futex, &w->told, FUTEX_WAIT_PRIVATE, 0, &limit, NULL, 0);
+    }
+    return true;
+}
+
+/* Takes the lock: the last that this thread does with the pool. */
+static struct http_job *end(struct http_pool *p) {
+    p->threads--;
+    pthread_cond_signal(&p->ended);
+    pthread_mutex_unlock(&p->mu);
+    return NULL;
+}
+
+/* Takes the lock. The next job, or NULL when this thread shall end. */
 static struct http_job *next_job(struct http_pool *p, struct worker *w) {
     struct http_job *job = take_queued(p);
-    struct timespec until;
-    int rc = 0;
 
-    if (job || p->stop)
+    if (!job && p->stop)
+        return end(p);
+    if (job) {
+        pthread_mutex_unlock(&p->mu);
         return job;
-    w->job = NULL;
+    }
+    atomic_store_explicit(&w->told, 0, memory_order_relaxed);
     w->below = p->idle;
     p->idle = w;
-    until = after_us((int64_t)IDLE_MS * 1000);
-    while (!w->job && !p->stop) {
-        rc = pthread_cond_timedwait(&w->wake, &p->mu, &until);
-        if (rc && !w->job && p->threads > MIN_THREADS)
-            break;
-        if (rc)
-            until = after_us((int64_t)IDLE_MS * 1000);
+    pthread_mutex_unlock(&p->mu);
+    while (!wait_until_told(w, IDLE_MS)) {
+        pthread_mutex_lock(&p->mu);
+        if (p->threads > MIN_THREADS && leave_idle(p, w))
+            return end(p);
+        pthread_mutex_unlock(&p->mu);
     }
-    if (!w->job)
-        leave_idle(p, w);
-    return w->job;
+    if (w->job)
+        return w->job;
+    pthread_mutex_lock(&p->mu);
+    return end(p);
 }
 
 static void *work(void *arg) {
     struct http_pool *p = arg;
-    struct worker w = {.pool = p};
+    struct worker w = {0};
     struct http_job *job;
 
-    pthread_cond_init(&w.wake, &p->monotonic);
     pthread_mutex_lock(&p->mu);
     while ((job = next_job(p, &w))) {
-        pthread_mutex_unlock(&p->mu);
         job->run(job);
         pthread_mutex_lock(&p->mu);
         p->jobs--;
     }
-    p->threads--;
-    pthread_cond_destroy(&w.wake);
-    pthread_cond_signal(&p->ended);
-    pthread_mutex_unlock(&p->mu);
     return NULL;
 }
 
@@ -219,8 +253,6 @@ int http_pool_submit(struct http_pool *p, struct http_job *job, bool must) {
     job->next = NULL;
     if ((w = p->idle)) {
         p->idle = w->below;
-        w->job = job;
-        pthread_cond_signal(&w->wake);
     } else {
         job->queued_us = now_us();
         if (p->last)
@@ -234,6 +266,8 @@ int http_pool_submit(struct http_pool *p, struct http_job *job, bool must) {
         }
     }
     pthread_mutex_unlock(&p->mu);
+    if (w)
+        tell(w, job);
     return 0;
 }
 
@@ -253,8 +287,12 @@ void http_pool_free(struct http_pool **pp) {
         return;
     pthread_mutex_lock(&p->mu);
     p->stop = true;
-    for (struct worker *w = p->idle; w; w = w->below)
-        pthread_cond_signal(&w->wake);
+    while (p->idle) {
+        struct worker *w = p->idle;
+
+        p->idle = w->below;
+        tell(w, NULL);
+    }
     pthread_cond_signal(&p->grow);
     while (p->threads > 0)
         pthread_cond_wait(&p->ended, &p->mu);

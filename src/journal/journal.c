@@ -13,8 +13,8 @@
 #include "blob/blob.h"
 #include "value/value.h"
 
-#define BATCH            512
-#define LINGER_MS        20 /* how long the first record of a batch waits for company */
+#define BATCH            2048
+#define LINGER_MS        50 /* how long the first record of a batch waits for company */
 #define MAX_DETAIL_BYTES ((size_t)32 * 1024 * 1024)
 
 struct record {

@@ -3,7 +3,7 @@
  *
  * Runs and calls to apps each leave a record for people to read. Writing each by itself
  * would make every action wait for the disk; here a record is handed over and written in
- * a batch within 20 ms. The price: records younger than that are lost when the process is
+ * a batch within 50 ms. The price: records younger than that are lost when the process is
  * killed. A record never replaces state: what must survive goes to the
  * store directly.
  *
