@@ -437,7 +437,6 @@ static void set_options(struct hop *h, int64_t left_ms) {
         SET(CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES_PER_S);
         SET(CURLOPT_LOW_SPEED_TIME, (call->stall_timeout_ms + 999L) / 1000);
     }
-    SET(CURLOPT_BUFFERSIZE, 16384L);
     SET(CURLOPT_ERRORBUFFER, h->error);
     SET(CURLOPT_HTTPHEADER, h->headers);
     SET(CURLOPT_USERAGENT, c->o.user_agent);

@@ -561,8 +561,10 @@ static void failures_of_the_peer_have_keys_and_no_secrets(void **state) {
     /* A label that is too long is refused without asking any name server. */
     c.url = "http://"
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.test/";
-    expect_failure(f, &c, ST_CONNECTION, "network_error");
-    assert_non_null(strstr(f->st.message, "aaa.test"));
+    for (int i = 0; i < 3; i++) { /* the handle is used again */
+        expect_failure(f, &c, ST_CONNECTION, "network_error");
+        assert_non_null(strstr(f->st.message, "aaa.test"));
+    }
 }
 
 /* Raises the flag once the peer has accepted the call. */
