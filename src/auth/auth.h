@@ -93,6 +93,7 @@ void auth_routes(struct http_router *r);
 /* A message to a person: plain text, UTF-8. Lends. */
 struct auth_mail {
     const char *to, *subject, *text;
+    bool at_once; /* somebody waits to hear whether the server took it */
 };
 
 struct auth_options {
@@ -108,7 +109,7 @@ struct auth_options {
     const char *bootstrap_admin_email; /* or NULL */
     bool disable_signup;
     size_t max_tokens; /* remembered verified tokens; 0: 8192 */
-    /* Sends a mail; NULL: no mail is sent. Must not block for long. */
+    /* Sends a mail, or sees to it that it will be sent; NULL: no mail is sent. */
     int (*send_mail)(void *ctx, const struct auth_mail *mail, struct status *st);
     void *mail_ctx;
     /*

@@ -4,6 +4,7 @@
 #ifndef AUTH_AUTH_API_H
 #define AUTH_AUTH_API_H
 
+struct auth;
 struct reply;
 struct request;
 struct status;
@@ -15,5 +16,8 @@ struct status;
 
 /* 404 with "<what> not found". Returns -1. */
 int auth_not_found(struct status *st, const char *what);
+/* A failed mail is the operator's to see, not the caller's: the answer stays the same. */
+void auth_send_mail(struct auth *auth, const char *to, const char *subject,
+                    const char *text);
 
 #endif

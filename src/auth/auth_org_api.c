@@ -161,18 +161,6 @@ static int read_workspaces(struct request *rq, const char *org_id,
     return 0;
 }
 
-static void mail(struct auth *auth, const char *to, const char *subject,
-                 const char *text) {
-    struct auth_mail m = {to, subject, text};
-    struct arena *a = arena_new(0);
-    struct status st;
-
-    st_init(&st, a);
-    if (auth->o.send_mail)
-        auth->o.send_mail(auth->o.mail_ctx, &m, &st);
-    arena_free(&a);
-}
-
 /* An existing account joins at once; a new one is made, and comes in by a link. */
 static int add_by_email(struct request *rq, const char *org_id, const char *email,
                         const char *role, const struct value *workspaces,
@@ -194,11 +182,12 @@ static int add_by_email(struct request *rq, const char *org_id, const char *emai
         auth_link_make(auth, rq->arena, AUTH_LINK_RESET, value_get_string(user, "id", ""),
                        INVITATION_MS, &token, st) < 0)
         return -1;
-    mail(auth, value_get_string(user, "email", ""), "You were invited",
-         arena_printf(rq->arena,
-                      "You were invited to an organisation. Set a password within 7 "
-                      "days:\n\n%s/reset-password?token=%s\n",
-                      console_uri(auth), token));
+    auth_send_mail(
+        auth, value_get_string(user, "email", ""), "You were invited",
+        arena_printf(rq->arena,
+                     "You were invited to an organisation. Set a password within 7 "
+                     "days:\n\n%s/reset-password?token=%s\n",
+                     console_uri(auth), token));
     return 0;
 }
 
@@ -349,11 +338,12 @@ int auth_api_invitations_create(struct request *rq, struct reply *rp, struct sta
     if (store_insert(rq->deps->store, C_ORG_INVITATIONS, doc, st) < 0)
         return -1;
     if (email)
-        mail(auth, email, "You were invited",
-             arena_printf(a,
-                          "You were invited to %s. Join within 7 days:\n\n"
-                          "%s/org-invitations/%s\n",
-                          value_get_string(org, "name", ""), console_uri(auth), uuid));
+        auth_send_mail(auth, email, "You were invited",
+                       arena_printf(a,
+                                    "You were invited to %s. Join within 7 days:\n\n"
+                                    "%s/org-invitations/%s\n",
+                                    value_get_string(org, "name", ""), console_uri(auth),
+                                    uuid));
     return reply_json(rp, 201, joined_invitation(a, doc, org));
 }
 

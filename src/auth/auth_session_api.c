@@ -30,10 +30,9 @@ static const char *console_uri(const struct auth *auth) {
                                : "";
 }
 
-/* A failed mail is the operator's to see, not the caller's: the answer stays the same. */
-static void send_mail(struct auth *auth, const char *to, const char *subject,
-                      const char *text) {
-    struct auth_mail mail = {to, subject, text};
+void auth_send_mail(struct auth *auth, const char *to, const char *subject,
+                    const char *text) {
+    struct auth_mail mail = {to, subject, text, false};
     struct arena *a = arena_new(0);
     struct status st;
 
@@ -51,12 +50,13 @@ static int mail_link(struct auth *auth, struct arena *a, const struct value *use
     if (auth_link_make(auth, a, kind, value_get_string(user, "id", ""), ttl_ms, &token,
                        st) < 0)
         return -1;
-    send_mail(auth, value_get_string(user, "email", ""), subject,
-              arena_printf(a,
-                           "Hello %s,\n\n%s\n\n%s/%s?token=%s\n\nThe link works once. "
-                           "If you did not ask for it, do nothing.\n",
-                           value_get_string(user, "name", ""), what, console_uri(auth),
-                           page, token));
+    auth_send_mail(
+        auth, value_get_string(user, "email", ""), subject,
+        arena_printf(a,
+                     "Hello %s,\n\n%s\n\n%s/%s?token=%s\n\nThe link works once. "
+                     "If you did not ask for it, do nothing.\n",
+                     value_get_string(user, "name", ""), what, console_uri(auth), page,
+                     token));
     return 0;
 }
 
@@ -278,9 +278,10 @@ static int set_password(struct request *rq, struct reply *rp, const char *user_i
         auth_sessions_end(auth, user_id, st) < 0 ||
         (proves_address && auth_activate_memberships(auth, user_id, st) < 0))
         return -1;
-    send_mail(auth, value_get_string(user, "email", ""), "Your password was changed",
-              "Your password was changed just now. If that was not you, set a new one at "
-              "once.\n");
+    auth_send_mail(
+        auth, value_get_string(user, "email", ""), "Your password was changed",
+        "Your password was changed just now. If that was not you, set a new one at "
+        "once.\n");
     return reply_session(rq, rp, user, st);
 }
 
@@ -320,7 +321,7 @@ int auth_api_password(struct request *rq, struct reply *rp, struct status *st) {
 
 int auth_api_test_email(struct request *rq, struct reply *rp, struct status *st) {
     struct auth *auth = rq->deps->auth;
-    struct auth_mail mail = {.subject = "Test", .text = "Mail works.\n"};
+    struct auth_mail mail = {.subject = "Test", .text = "Mail works.\n", .at_once = true};
     const struct value *body;
 
     if (!rq->caller->is_platform_admin)

@@ -23,6 +23,7 @@
 #include "crypto/crypto_seal.h"
 #include "http/http_client.h"
 #include "journal/journal.h"
+#include "mail/mail.h"
 #include "model/model_cache.h"
 #include "queue/queue.h"
 #include "service_priv.h"
@@ -136,6 +137,21 @@ static int open_blob(struct service *s, struct status *st) {
                         c->secret, &s->deps.blob, st);
 }
 
+/* The auth folder's mails go to the mail folder. */
+static int send_mail(void *ctx, const struct auth_mail *mail, struct status *st) {
+    const struct service *s = ctx;
+    const struct mail m = {mail->to, mail->subject, mail->text};
+    struct arena *a;
+    int rc;
+
+    if (!mail->at_once)
+        return mail_put(&s->deps, &m, st);
+    a = arena_new(0);
+    rc = mail_send(s->deps.config, a, &m, st);
+    arena_free(&a);
+    return rc;
+}
+
 static int open_auth(struct service *s, struct status *st) {
     const struct config *c = s->deps.config;
 
@@ -153,6 +169,8 @@ static int open_auth(struct service *s, struct status *st) {
             .bootstrap_admin_email = c->bootstrap_admin_email,
             .disable_signup = c->disable_signup,
             .customer_archived = connection_archive_all,
+            .send_mail = mail_is_configured(c) ? send_mail : NULL,
+            .mail_ctx = s,
         },
         &s->deps.auth, st);
 }

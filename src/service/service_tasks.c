@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "connection/connection.h"
 #include "flow/flow_task.h"
+#include "mail/mail.h"
 #include "orchestrator/orchestrator.h"
 #include "queue/queue.h"
 #include "service_priv.h"
@@ -68,6 +69,13 @@ static const struct queue_kind kinds[] = {
      .max_attempts = 5,
      .backoff_ms = 1000,
      .flags = QUEUE_KIND_ALONE,
+     .parallel_limit = LIMIT_COUNT,
+     .connection_limit = LIMIT_COUNT},
+    {.name = MAIL_TASK,
+     .queue = QUEUE_INSTANT,
+     .run = mail_task_run,
+     .max_attempts = 5,
+     .backoff_ms = 2000,
      .parallel_limit = LIMIT_COUNT,
      .connection_limit = LIMIT_COUNT},
     {.name = FLOW_TASK_RUN,
