@@ -48,6 +48,18 @@ static const struct command commands[] = {
     {"healthcheck", healthcheck_command, "[--port N] [--path /PATH]",
      "Status 0 when the service on this machine answers 200.",
      "  --port N      instead of PORT\n  --path /PATH  instead of /\n"},
+    {"preflight", preflight_command, "[--json] [--only NAME,...]",
+     "Tries everything that the environment names, before the first start.",
+     "One line per check: ok, warn, skip or FAIL. Nothing is left behind. Status 0 when "
+     "no\ncheck failed, 1 when one did, 78 when the environment itself is wrong.\n\n"
+     "  --json           the report as JSON\n"
+     "  --only NAME,...  these checks only: documents, tasks, objects, presign, static,\n"
+     "                   runner, sign-in, mail, names, addresses, clock\n"},
+    {"migrate", migrate_command, "",
+     "Brings the collections and indexes of the document store up to date.",
+     "Every start does it too; this does it alone, ahead of an upgrade. Safe to repeat. "
+     "Status\n0 when done, 75 when the store is not there, 78 when the environment is "
+     "wrong.\n"},
     {"routes", routes_command, "", "Every route of the API, as METHOD /path lines.",
      NULL},
     {"config", config_command, "check|docs|schema|dump [OPTION...]",

@@ -39,5 +39,7 @@ int code_runner_command(int argc, char **argv);
 int up_command(int argc, char **argv);
 int routes_command(int argc, char **argv);
 int healthcheck_command(int argc, char **argv);
+int preflight_command(int argc, char **argv);
+int migrate_command(int argc, char **argv);
 
 #endif

@@ -38,7 +38,7 @@ enum {
 };
 
 /* Backends that this build knows no driver for are said at once, as a bad value. */
-static int check_backends(const struct config *c, struct status *st) {
+int service_check_backends(const struct config *c, struct status *st) {
     if (c->redis_uri || c->redis_cluster_uris_len)
         return st_fail(st, ST_CONFIGURATION, "conflict",
                        "REDIS_URI: this build has no Redis transport; leave it empty and "
@@ -46,7 +46,7 @@ static int check_backends(const struct config *c, struct status *st) {
     return 0;
 }
 
-static int make_dir(const char *path, struct status *st) {
+int service_make_dir(const char *path, struct status *st) {
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return st_fail(st, ST_CONFIGURATION, NULL, "DATA_DIR: can't make %s: %s", path,
                        strerror(errno));
@@ -71,7 +71,7 @@ static int try_store(struct service *s, struct status *st) {
     return 0;
 }
 
-static int open_store(struct service *s, struct status *st) {
+int service_open_store(struct service *s, struct status *st) {
     const struct config *c = s->deps.config;
     int64_t end = clock_monotonic_ms(s->deps.clock) + c->startup_timeout_seconds * 1000;
     struct timespec pause = {0, 250 * 1000000};
@@ -91,7 +91,7 @@ static int open_store(struct service *s, struct status *st) {
     return 0;
 }
 
-static int open_http(struct service *s, struct status *st) {
+int service_open_http(struct service *s, struct status *st) {
     const struct config *c = s->deps.config;
 
     return http_client_open(
@@ -192,10 +192,12 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
         return -1;
     if (!(c->services & SERVICE_CORE))
         return 0;
-    if (check_backends(c, st) < 0 || (c->data_dir && make_dir(c->data_dir, st) < 0))
+    if (service_check_backends(c, st) < 0 ||
+        (c->data_dir && service_make_dir(c->data_dir, st) < 0))
         return -1;
     *ret_exit = EX_TEMPFAIL;
-    if (open_store(s, st) < 0 || open_http(s, st) < 0 || open_blob(s, st) < 0) {
+    if (service_open_store(s, st) < 0 || service_open_http(s, st) < 0 ||
+        open_blob(s, st) < 0) {
         if (st->type == ST_CONFIGURATION)
             *ret_exit = EX_CONFIG;
         return -1;

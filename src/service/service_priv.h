@@ -59,6 +59,11 @@ bool service_owns_store(const struct service *s);
 /* service_open.c: what the roles need. -1 with ret_exit the status to end with. */
 int service_open(struct service *s, int *ret_exit, struct status *st);
 void service_close(struct service *s);
+/* Its parts, for commands that need one of them: each fills its member of s->deps. */
+int service_check_backends(const struct config *c, struct status *st);
+int service_make_dir(const char *path, struct status *st);
+int service_open_store(struct service *s, struct status *st);
+int service_open_http(struct service *s, struct status *st);
 /* Generated secrets of 32 characters, kept in the data directory in one file, "secrets",
  * mode 0600. */
 struct service_secrets {
