@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "flow_cron.h"
 #include "graph/graph_flow.h"
 #include "value/value.h"
 
@@ -167,6 +168,23 @@ static int depends_on(struct model_report *r, struct arena *a, enum element_id t
     return 0;
 }
 
+/* A schedule that can't be understood never starts: its flow says so. */
+static void check_schedule(struct model_report *r, struct arena *a,
+                           const struct value *node) {
+    const struct value *config = value_get(node, "config");
+    const char *text = value_get_string(config, "cron", NULL);
+    const struct flow_zone *zone;
+    struct flow_cron cron;
+    struct status why;
+
+    if (!text || !value_equals_text(value_get(node, "type"), "schedule-trigger"))
+        return;
+    st_init(&why, a);
+    if (flow_cron_parse(text, &cron, &why) < 0 ||
+        flow_zone_load(a, value_get_string(config, "timezone", "UTC"), &zone, &why) < 0)
+        model_report_error(r, "configuration", "%s", why.message);
+}
+
 static int inspect_node(struct model_report *r, struct arena *a, const struct value *node,
                         const struct value **ret_state, struct status *st) {
     static const struct {
@@ -191,6 +209,7 @@ static int inspect_node(struct model_report *r, struct arena *a, const struct va
         if (depends_on(r, a, units[i].type, value_get(config, units[i].member), &list,
                        st) < 0)
             return -1;
+    check_schedule(r, a, node);
     *ret_state = node_state(a, model_report_errors_from(r, errors), array_end(&list));
     return 0;
 }

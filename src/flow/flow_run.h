@@ -56,7 +56,13 @@ struct flow_run_request {
     const struct value *replay_of;
     /* It begins at a node in the middle: input is what that node's formulas see. */
     bool starts_inside;
+    const char *id;          /* NULL: a new one */
+    const char *launched_by; /* NULL: "api-trigger" */
 };
+/* The document of a queued run, not stored. Fails as flow_run_start(). */
+int flow_run_make(const struct deps *deps, struct arena *a, const struct caller *caller,
+                  const struct flow_run_request *rq, const struct value **ret_run,
+                  struct status *st);
 
 /*
  * Stores a queued run and puts the task that executes it. bad_request when it can't be

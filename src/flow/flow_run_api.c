@@ -73,7 +73,7 @@ static const struct value *new_run(const struct deps *deps, struct arena *a,
     if (!value_is_string(user))
         user = value_string(a, "");
     object_begin(&b, a, 24);
-    object_set_string(&b, "id", id_new(deps->clock, deps->rand, a));
+    object_set_string(&b, "id", rq->id ? rq->id : id_new(deps->clock, deps->rand, a));
     object_set_string(&b, "workspaceId", caller->workspace_id);
     object_set(&b, "userId", user);
     if (user->len)
@@ -93,8 +93,11 @@ static const struct value *new_run(const struct deps *deps, struct arena *a,
     object_set(&b, "startTime", now);
     object_set(&b, "errors", &value_empty_array);
     object_set(&b, "nodes", &value_empty_object);
-    object_set(&b, "launchedBy",
-               value_obj(a, "type", value_string(a, "api-trigger"), NULL));
+    object_set(
+        &b, "launchedBy",
+        value_obj(a, "type",
+                  value_string(a, rq->launched_by ? rq->launched_by : "api-trigger"),
+                  NULL));
     object_set(&b, "meta",
                rq->meta && value_is_object(rq->meta) ? rq->meta : &value_undefined);
     object_set(&b, "replayOf", rq->replay_of ? rq->replay_of : &value_undefined);
@@ -131,9 +134,9 @@ static int put_task(const struct deps *deps, const struct value *run, struct sta
     return -1;
 }
 
-int flow_run_start(const struct deps *deps, struct arena *a, const struct caller *caller,
-                   const struct flow_run_request *rq, const struct value **ret_run,
-                   struct status *st) {
+int flow_run_make(const struct deps *deps, struct arena *a, const struct caller *caller,
+                  const struct flow_run_request *rq, const struct value **ret_run,
+                  struct status *st) {
     const char *connection_id = value_get_string(rq->instance, "connectionId", NULL);
     const struct value *connection = &value_undefined;
     const char *start = NULL;
@@ -154,9 +157,19 @@ int flow_run_start(const struct deps *deps, struct arena *a, const struct caller
         return -1;
     if (rc == 1)
         connection = &value_undefined;
+    *ret_run = new_run(deps, a, caller, rq, start, connection);
+    return 0;
+}
+
+int flow_run_start(const struct deps *deps, struct arena *a, const struct caller *caller,
+                   const struct flow_run_request *rq, const struct value **ret_run,
+                   struct status *st) {
+    const char *connection_id = value_get_string(rq->instance, "connectionId", NULL);
+
+    if (flow_run_make(deps, a, caller, rq, ret_run, st) < 0)
+        return -1;
     if (connection_id && check_room(deps, caller->workspace, connection_id, st) < 0)
         return -1;
-    *ret_run = new_run(deps, a, caller, rq, start, connection);
     return store_insert(deps->store, C_FLOW_RUNS, *ret_run, st) < 0
                ? -1
                : put_task(deps, *ret_run, st);

@@ -17,16 +17,29 @@
 
 enum { SWEEP_AGE_MS = 60000, SWEEP_PAGE = 500 };
 
-int flow_task_put(const struct deps *deps, const struct value *run, struct status *st) {
-    const struct queue_task task = {
+static struct queue_task task_of(const struct value *run) {
+    return (struct queue_task){
         .id = value_get_string(run, "id", ""),
         .kind = FLOW_TASK_RUN,
         .workspace_id = value_get_string(run, "workspaceId", NULL),
         .customer_id = value_get_string(run, "tenantId", NULL),
         .connection_id = value_get_string(run, "connectionId", NULL),
     };
+}
+
+int flow_task_put(const struct deps *deps, const struct value *run, struct status *st) {
+    const struct queue_task task = task_of(run);
 
     return queue_put(deps->queue, &task, st);
+}
+
+int flow_task_put_many(const struct deps *deps, struct arena *a, const struct value *runs,
+                       struct status *st) {
+    struct queue_task *tasks = arena_alloc(a, (runs->len + 1) * sizeof(*tasks));
+
+    for (uint32_t i = 0; i < runs->len; i++)
+        tasks[i] = task_of(value_at(runs, i));
+    return queue_put_many(deps->queue, tasks, runs->len, st);
 }
 
 static enum flow_run_cancel ask(void *ctx) {

@@ -20,6 +20,9 @@ struct value;
 
 /* Puts the task of a stored run. 0, 1 there is one already. */
 int flow_task_put(const struct deps *deps, const struct value *run, struct status *st);
+/* The same for an array of runs. */
+int flow_task_put_many(const struct deps *deps, struct arena *a, const struct value *runs,
+                       struct status *st);
 /* Handler and end of the kind. */
 enum queue_result flow_task_run(struct queue_run *r, struct status *st);
 void flow_task_given_up(const struct deps *deps, struct arena *a,

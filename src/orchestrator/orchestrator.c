@@ -14,7 +14,7 @@
 #include "lease.h"
 #include "value/value.h"
 
-enum { DUTY_TICK_MS = 1000 };
+enum { DUTY_TICK_MS = 1000, PULSE_MAX_MS = 1000 };
 
 struct orchestrator {
     struct orchestrator_options options;
@@ -25,7 +25,7 @@ struct orchestrator {
     pthread_cond_t wake;
     bool end; /* guarded by: mu */
     atomic_bool leads;
-    pthread_t keeper, worker;
+    pthread_t keeper, worker, pulser;
     bool started;
 };
 
@@ -140,6 +140,25 @@ int orchestrator_run_due(struct orchestrator *o) {
     return n;
 }
 
+int64_t orchestrator_pulse(struct orchestrator *o) {
+    struct arena *a;
+    struct status st;
+    int64_t ms;
+
+    if (!o->options.pulse || !orchestrator_leads(o))
+        return PULSE_MAX_MS;
+    a = arena_new(0);
+    st_init(&st, a);
+    ms = o->options.pulse(o->options.ctx, o->options.deps, a, &st);
+    if (st.type != ST_OK) {
+        if (o->options.pulse_failed)
+            o->options.pulse_failed(o->options.ctx, &st);
+        ms = PULSE_MAX_MS;
+    }
+    arena_free(&a);
+    return ms < 1 ? 1 : ms < PULSE_MAX_MS ? ms : PULSE_MAX_MS;
+}
+
 /* ---- Threads ---- */
 
 /* False when it is time to end. */
@@ -182,8 +201,17 @@ static void *do_duties(void *arg) {
     return NULL;
 }
 
+static void *call_pulse(void *arg) {
+    struct orchestrator *o = arg;
+
+    while (wait_ms(o, orchestrator_pulse(o)))
+        ;
+    return NULL;
+}
+
 void orchestrator_start(struct orchestrator *o) {
     if (pthread_create(&o->keeper, NULL, keep_lease, o) != 0 ||
+        pthread_create(&o->pulser, NULL, call_pulse, o) != 0 ||
         pthread_create(&o->worker, NULL, do_duties, o) != 0)
         abort();
     o->started = true;
@@ -199,6 +227,7 @@ void orchestrator_stop(struct orchestrator *o) {
     pthread_mutex_unlock(&o->mu);
     if (o->started) {
         pthread_join(o->worker, NULL);
+        pthread_join(o->pulser, NULL);
         pthread_join(o->keeper, NULL);
         o->started = false;
     }

@@ -33,13 +33,22 @@ struct orchestrator_options {
     void (*ended)(void *ctx, const struct orchestrator_duty *duty,
                   const struct status *why, int64_t duration_ms);
     void (*leads)(void *ctx, bool leads, int64_t fence);
+    /*
+     * What must be done to the moment: called while this process leads, from a thread of
+     * its own; gives how many ms it wants to be left alone (at most 1000 are granted).
+     * A leader that lost its lease may call it once more: what it does must bear that.
+     * NULL: none. failed: for the log.
+     */
+    int64_t (*pulse)(void *ctx, const struct deps *deps, struct arena *a,
+                     struct status *st);
+    void (*pulse_failed)(void *ctx, const struct status *why);
     void *ctx;
 };
 struct orchestrator *orchestrator_open(const struct orchestrator_options *o);
 /* Ends its threads when started, resigns, frees. */
 void orchestrator_close(struct orchestrator **o);
 
-/* Two threads: one keeps the lease, the other does the duties. */
+/* Threads: one keeps the lease, one does the duties, one calls the pulse. */
 void orchestrator_start(struct orchestrator *o);
 /* No duty begins any more; resigns when the present one ended. */
 void orchestrator_stop(struct orchestrator *o);
@@ -47,6 +56,8 @@ bool orchestrator_leads(const struct orchestrator *o);
 
 /* One step of each thread, for tests. keep: 0 leads, 1 does not. */
 int orchestrator_keep(struct orchestrator *o, struct status *st);
+/* Calls the pulse when it leads; gives the ms to wait. */
+int64_t orchestrator_pulse(struct orchestrator *o);
 /* Gives the number of duties that were run. */
 int orchestrator_run_due(struct orchestrator *o);
 

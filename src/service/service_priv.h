@@ -48,6 +48,7 @@ struct service {
     struct metric *requests, *durations;
     struct queue_workers *workers;     /* of worker roles; or NULL */
     struct orchestrator *orchestrator; /* of the orchestrator's role; or NULL */
+    int64_t schedules_followed_ms;     /* by the orchestrator's pulse only */
     sigset_t signals; /* blocked in all threads; waited for in the first */
 };
 

@@ -12,6 +12,7 @@
 #include "blob/blob.h"
 #include "config/config.h"
 #include "connection/connection.h"
+#include "flow/flow_schedule.h"
 #include "flow/flow_task.h"
 #include "mail/mail.h"
 #include "orchestrator/orchestrator.h"
@@ -237,6 +238,22 @@ static const struct orchestrator_duty duties[] = {
     {"delete-tasks", 3600, delete_tasks},
 };
 
+/* Schedules that are due; once per second, those of flows that changed. */
+static int64_t run_schedules(void *ctx, const struct deps *deps, struct arena *a,
+                             struct status *st) {
+    struct service *s = ctx;
+    int64_t now = clock_monotonic_ms(deps->clock), next;
+
+    if (now - s->schedules_followed_ms >= 1000) {
+        if (flow_schedule_follow(deps, a, st) < 0)
+            return 0;
+        s->schedules_followed_ms = now;
+    }
+    if (flow_schedule_run_due(deps, a, &next, st) < 0)
+        return 0;
+    return next ? next - clock_now_ms(deps->clock) : 1000;
+}
+
 /* ---- Log ---- */
 
 static void task_ended(void *ctx, const struct queue_run *r, enum queue_result result,
@@ -281,6 +298,12 @@ static void leads(void *ctx, bool on, int64_t fence) {
 
     log_info(&s->log, on ? "leads the orchestration" : "leads no more", "fence=%lld",
              (long long)fence);
+}
+
+static void pulse_failed(void *ctx, const struct status *why) {
+    const struct service *s = ctx;
+
+    log_warn(&s->log, "schedules failed", "err=%s", why->message);
 }
 
 static bool read_leader(void *ctx, double *ret) {
@@ -333,6 +356,8 @@ void service_start_tasks(struct service *s) {
             .duties_len = sizeof(duties) / sizeof(*duties),
             .ended = duty_ended,
             .leads = leads,
+            .pulse = run_schedules,
+            .pulse_failed = pulse_failed,
             .ctx = s,
         });
         orchestrator_start(s->orchestrator);
