@@ -15,6 +15,7 @@
 #include "config/config_command.h"
 #include "connector/connector.h"
 #include "formula/formula_command.h"
+#include "queue/queue_command.h"
 #include "service/service.h"
 #include "workspace/workspace_command.h"
 
@@ -27,6 +28,7 @@ struct command {
 };
 
 static int version_command(int argc, char **argv);
+static int admin_command(int argc, char **argv);
 
 static const struct command commands[] = {
     {"up", up_command, "[--data DIR] [--port N] [--bootstrap-file FILE]",
@@ -98,10 +100,17 @@ static const struct command commands[] = {
      "  upload     as the development version of the connector that spec.yml names\n"},
     {"token", auth_command_token, AUTH_COMMAND_TOKEN_ARGUMENTS,
      "Signs a token of the workspace.", AUTH_COMMAND_TOKEN_HELP},
-    {"admin", auth_command_admin, AUTH_COMMAND_ADMIN_ARGUMENTS,
-     "What an administrator of the platform does.", AUTH_COMMAND_ADMIN_HELP},
+    {"admin", admin_command, AUTH_COMMAND_ADMIN_ARGUMENTS " | " QUEUE_COMMAND_ARGUMENTS,
+     "What an administrator of the platform does.",
+     QUEUE_COMMAND_HELP AUTH_COMMAND_ADMIN_HELP},
     {"version", version_command, "[--json]", "The version of this executable.", NULL},
 };
+
+static int admin_command(int argc, char **argv) {
+    return argc > 1 && !strcmp(argv[1], "queues")
+               ? queue_command_admin(argc - 1, argv + 1)
+               : auth_command_admin(argc, argv);
+}
 
 static const struct command *find_command(const char *name) {
     for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
