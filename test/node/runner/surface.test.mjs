@@ -50,6 +50,7 @@ test('globals of the language and of the web', () => all(`export default async (
     setTimeout(() => order.push('timeout'), 1); setImmediate(() => order.push('immediate'));
     queueMicrotask(() => order.push('microtask')); process.nextTick(() => order.push('tick'));
     await new Promise((done) => setTimeout(done, 20));
+    await new Promise((done) => setImmediate(done));
     const ticks = await new Promise((done) => { let n = 0; const t = setInterval(() => { if (++n === 3) { clearInterval(t); done(n); } }, 1); });
     const aborted = await new Promise((done) => { controller.signal.addEventListener('abort', () => done(controller.signal.reason)); controller.abort(new Error('why')); });
     const timed = await new Promise((done) => { const s = AbortSignal.timeout(5); s.onabort = () => done(s.reason.name); });
