@@ -241,7 +241,8 @@ static int store_open_memory_at(const char *path, struct store **ret_store,
 
 static int store_open_mongodb(const char *scheme, const char *rest,
                               struct store **ret_store, struct status *st) {
-    struct store_mongo_options o = {.uri = arena_printf(st->arena, "%s:%s", scheme, rest)};
+    struct store_mongo_options o = {.uri =
+                                        arena_printf(st->arena, "%s:%s", scheme, rest)};
 
     return store_open_mongo(&o, ret_store, st);
 }
