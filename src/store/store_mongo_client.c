@@ -82,6 +82,14 @@ static int parse_uri(const struct store_mongo_options *o, mongoc_uri_t **ret_uri
         return st_fail(st, ST_CONFIGURATION, "bad-format",
                        "The address of MongoDB names no database in its path.");
     }
+    for (const mongoc_host_list_t *h = mongoc_uri_get_hosts(uri); h; h = h->next)
+        if (strchr(h->host, '@')) {
+            mongoc_uri_destroy(uri);
+            return st_fail(
+                st, ST_CONFIGURATION, "bad-format",
+                "The password in the address of MongoDB holds an @: write it as "
+                "%%40.");
+        }
     default_number(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, SELECT_MS);
     default_number(uri, MONGOC_URI_CONNECTTIMEOUTMS, CONNECT_MS);
     default_number(uri, MONGOC_URI_SOCKETTIMEOUTMS, SOCKET_MS);

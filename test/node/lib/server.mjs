@@ -5,12 +5,13 @@
 //     await server.stop();
 //
 // MEMBRANE_BIN names another executable than build/membrane (a sanitizer build).
+// MEMBRANE_TEST_STORE=mongodb gives every server a database of a MongoDB-protocol server.
 import { spawn } from 'node:child_process';
 import { webcrypto } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 globalThis.crypto ??= webcrypto; // the SDK expects it, Node 18 does not have it
@@ -109,11 +110,21 @@ function failIfEnded(running) {
     if (running.exited) throw new Error(`the server ended:\n${running.stdout}${running.stderr}`);
 }
 
+let mongo;
+
+// A database of a server that all servers of a test file share.
+async function mongoUri(db) {
+    mongo ??= import('./mongodb.mjs').then(({ startMongo }) => startMongo());
+    return (await mongo).uri(db);
+}
+
 // `membrane up` on free ports: the members of its bootstrap file (apiUri, uiUri, consoleUri,
 // runnerUri, workspaceKey, workspaceSecret, adminUri) and those of launch().
 export async function startServer({ env = {}, args = [], dataDir = tempDir() } = {}) {
     const file = join(dataDir, 'bootstrap.json');
     rmSync(file, { force: true });
+    if (process.env.MEMBRANE_TEST_STORE === 'mongodb' && !env.MONGO_URI)
+        env = { ...env, MONGO_URI: await mongoUri(basename(dataDir)) };
     const running = launch(
         ['up', '--data', dataDir, '--port', '0', '--bootstrap-file', file, ...args],
         env,
