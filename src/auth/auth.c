@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "auth_oidc.h"
 #include "auth_priv.h"
 #include "auth_tries.h"
 #include "base/arena.h"
@@ -82,6 +83,11 @@ int auth_open(const struct auth_options *o, struct auth **ret_auth, struct statu
     auth->o.base_uri = keep(auth->arena, o->base_uri);
     auth->o.console_uri = keep(auth->arena, o->console_uri);
     auth->o.bootstrap_admin_email = keep(auth->arena, o->bootstrap_admin_email);
+    auth->o.oidc_issuer = keep(auth->arena, o->oidc_issuer);
+    auth->o.oidc_client_id = keep(auth->arena, o->oidc_client_id);
+    auth->o.oidc_audience = keep(auth->arena, o->oidc_audience);
+    auth->o.auth0_domain = keep(auth->arena, o->auth0_domain);
+    auth->oidc = oidc_provider_new();
     auth->tokens = token_cache_new(o->max_tokens);
     auth->workspaces = workspace_cache_new();
     auth->jwks = jwks_cache_new();
@@ -96,6 +102,7 @@ void auth_close(struct auth **auth) {
     token_cache_free(&(*auth)->tokens);
     workspace_cache_free(&(*auth)->workspaces);
     jwks_cache_free(&(*auth)->jwks);
+    oidc_provider_free(&(*auth)->oidc);
     tries_free(&(*auth)->tries);
     arena_free(&(*auth)->arena);
     free(*auth);

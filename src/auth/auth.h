@@ -107,6 +107,9 @@ struct auth_options {
     const char *console_uri;     /* where links in mails lead; or NULL: base_uri */
     const char *base_uri;
     const char *bootstrap_admin_email; /* or NULL */
+    /* Where people sign in; all NULL: here, with a password. auth0_domain is set as well
+     * when the issuer is Auth0. */
+    const char *oidc_issuer, *oidc_client_id, *oidc_audience, *auth0_domain;
     bool disable_signup;
     size_t max_tokens; /* remembered verified tokens; 0: 8192 */
     /* Sends a mail, or sees to it that it will be sent; NULL: no mail is sent. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "auth_oidc.h"
 #include "auth_priv.h"
 #include "base/arena.h"
 #include "base/status.h"
@@ -286,6 +287,17 @@ static int from_session(struct auth *auth, struct arena *a, const struct auth_jw
     return 0;
 }
 
+static int from_provider(struct auth *auth, struct arena *a, const struct auth_jwt *jwt,
+                         struct auth_identity **ret, struct status *st) {
+    const char *user_id;
+    int64_t expires_ms;
+
+    if (auth_oidc_verify(auth, a, jwt, &user_id, &expires_ms, st) < 0)
+        return -1;
+    *ret = identity_new(auth, a, expires_ms);
+    return set_user(auth, a, *ret, user_id, st);
+}
+
 /* ---- Requests ---- */
 
 static int verify(struct auth *auth, struct arena *a, const char *token,
@@ -300,6 +312,8 @@ static int verify(struct auth *auth, struct arena *a, const char *token,
         return -1;
     if (value_equals_text(value_get(jwt.claims, "iss"), AUTH_SESSION_ISSUER))
         return from_session(auth, a, &jwt, ret, st);
+    if (auth_oidc_issued(auth, &jwt))
+        return from_provider(auth, a, &jwt, ret, st);
     return from_workspace_token(auth, a, &jwt, ret, st);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "auth_oidc.h"
 #include "auth_priv.h"
 #include "base/arena.h"
 #include "base/status.h"
@@ -125,14 +126,14 @@ static struct key_set *parse_set(const struct value *keys) {
     return s;
 }
 
-static int fetch_body(struct auth *auth, struct arena *a, const char *uri,
-                      struct bytes *ret_body, struct status *st) {
+int auth_fetch(struct auth *auth, struct arena *a, const char *uri, int reach,
+               struct bytes *ret_body, struct status *st) {
     struct http_header accept = {"Accept", "application/json"};
     struct http_call call = {.method = "GET",
                              .url = uri,
                              .headers = &accept,
                              .headers_len = 1,
-                             .reach = HTTP_REACH_PUBLIC,
+                             .reach = (enum http_reach)reach,
                              .timeout_ms = FETCH_TIMEOUT_MS,
                              .connect_timeout_ms = FETCH_TIMEOUT_MS,
                              .max_answer_bytes = MAX_ANSWER};
@@ -156,11 +157,13 @@ static struct key_set *fetch(struct auth *auth, const char *uri) {
     struct arena *a = arena_new(0);
     const struct value *doc;
     struct key_set *s = NULL;
+    /* The provider of people's sign-in is the operator's choice, not a workspace's. */
+    int reach = auth_oidc_is_key_uri(auth, uri) ? HTTP_REACH_ANY : HTTP_REACH_PUBLIC;
     struct bytes body;
     struct status st;
 
     st_init(&st, a);
-    if (fetch_body(auth, a, uri, &body, &st) == 0 && body.len <= MAX_ANSWER &&
+    if (auth_fetch(auth, a, uri, reach, &body, &st) == 0 && body.len <= MAX_ANSWER &&
         value_parse(a, body.data, body.len, &limits, &doc, &st) == 0 &&
         value_is_array(value_get(doc, "keys")))
         s = parse_set(value_get(doc, "keys"));

@@ -15,6 +15,7 @@
 struct crypto_key;
 struct document;
 struct jwks_cache;
+struct oidc_provider;
 struct store_filter;
 struct token_cache;
 struct tries;
@@ -34,6 +35,7 @@ struct auth {
     struct workspace_cache *workspaces;
     struct jwks_cache *jwks;
     struct tries *tries;
+    struct oidc_provider *oidc;
     /*
      * What was remembered under an id is stale once the counter of its slot has moved.
      * Read before the documents are, so that a change in between is not missed.
@@ -103,6 +105,9 @@ void jwks_cache_free(struct jwks_cache **c);
 int jwks_get(struct auth *auth, const char *uri, const char *kid,
              struct key_set **ret_set, struct status *st);
 void key_set_unref(struct key_set **s);
+/* GET of a small JSON document; reach as http_client.h has it. -1 unavailable. */
+int auth_fetch(struct auth *auth, struct arena *a, const char *uri, int reach,
+               struct bytes *ret_body, struct status *st);
 
 /* ---- Verified tokens (auth_tokens.c) ---- */
 
@@ -198,6 +203,10 @@ struct auth_new_user {
 /* -1 bad_request: no address, weak password; "already_exists". */
 int auth_create_user(struct auth *auth, struct arena *a, const struct auth_new_user *n,
                      const struct value **ret_user, struct status *st);
+/* While there is no platform administrator the first confirmed person becomes one, unless
+ * the operator named an address. */
+int auth_is_first_admin(struct auth *auth, struct arena *a, const struct value *user,
+                        bool *ret, struct status *st);
 /* By address, letter case ignored. 1: none. */
 int auth_find_user(struct auth *auth, struct arena *a, const char *email,
                    const struct value **ret_user, struct status *st);

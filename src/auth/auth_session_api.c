@@ -7,6 +7,7 @@
 
 #include "auth_api.h"
 #include "auth_fields.h"
+#include "auth_oidc.h"
 #include "auth_priv.h"
 #include "auth_session.h"
 #include "auth_tries.h"
@@ -96,12 +97,22 @@ static int load_user_by_id(struct request *rq, const char *id,
 /* What the console asks before it shows a form. */
 int auth_api_mode(struct request *rq, struct reply *rp, struct status *st) {
     const struct auth *auth = rq->deps->auth;
+    const struct auth_options *o = &auth->o;
+    struct arena *a = rq->arena;
+    const char *mode = !auth_oidc_is_on(auth) ? "password"
+                       : o->auth0_domain      ? "auth0"
+                                              : "oidc";
 
     (void)st;
-    return reply_json(rp, 200,
-                      value_obj(rq->arena, "mode", value_string(rq->arena, "password"),
-                                "signUp", value_bool(!auth->o.disable_signup), "mail",
-                                value_bool(auth->o.send_mail != NULL), NULL));
+    return reply_json(
+        rp, 200,
+        value_obj(a, "mode", value_string(a, mode), "domain",
+                  o->auth0_domain ? value_string(a, o->auth0_domain) : NULL, "issuer",
+                  auth_oidc_is_on(auth) ? value_string(a, o->oidc_issuer) : NULL,
+                  "clientId",
+                  auth_oidc_is_on(auth) ? value_string(a, o->oidc_client_id) : NULL,
+                  "signUp", value_bool(!auth->o.disable_signup), "mail",
+                  value_bool(auth->o.send_mail != NULL), NULL));
 }
 
 int auth_api_register(struct request *rq, struct reply *rp, struct status *st) {
@@ -110,7 +121,8 @@ int auth_api_register(struct request *rq, struct reply *rp, struct status *st) {
     const struct value *body, *user;
     int rc;
 
-    if (request_object(rq, &body, st) < 0)
+    if (auth_oidc_refuse_password(rq->deps->auth, st) < 0 ||
+        request_object(rq, &body, st) < 0)
         return -1;
     if (auth->o.disable_signup)
         return auth_deny(st, "Sign-up is closed; ask for an invitation");
@@ -134,7 +146,8 @@ int auth_api_confirm_resend(struct request *rq, struct reply *rp, struct status 
     const char *email;
     int rc;
 
-    if (request_object(rq, &body, st) < 0 ||
+    if (auth_oidc_refuse_password(rq->deps->auth, st) < 0 ||
+        request_object(rq, &body, st) < 0 ||
         auth_fields_text(body, "email", MAX_EMAIL, &email, st) < 0 ||
         auth_tries_count(rq->deps->auth, "mail", email, st) < 0)
         return -1;
@@ -147,21 +160,6 @@ int auth_api_confirm_resend(struct request *rq, struct reply *rp, struct status 
     return accepted(rp);
 }
 
-/* While there is no platform administrator the first confirmed person becomes one, unless
- * the operator named an address. */
-static int is_first_admin(struct auth *auth, struct arena *a, const struct value *user,
-                          bool *ret, struct status *st) {
-    struct store_query q = {.where = store_eq(a, "isAdmin", &value_true)};
-    const char *named = auth->o.bootstrap_admin_email;
-    const struct value *admin;
-    int rc = store_find(auth->o.store, a, C_PLATFORM_USERS, &q, &admin, st);
-
-    if (rc < 0)
-        return -1;
-    *ret = rc == 1 && (!named || !strcasecmp(named, value_get_string(user, "email", "")));
-    return 0;
-}
-
 int auth_api_confirm(struct request *rq, struct reply *rp, struct status *st) {
     struct auth *auth = rq->deps->auth;
     const struct value *body, *user;
@@ -172,7 +170,7 @@ int auth_api_confirm(struct request *rq, struct reply *rp, struct status *st) {
         auth_fields_text(body, "token", MAX_LINK, &token, st) < 0 ||
         auth_link_use(auth, rq->arena, AUTH_LINK_CONFIRM, token, &user_id, st) < 0 ||
         load_user_by_id(rq, user_id, &user, st) < 0 ||
-        is_first_admin(auth, rq->arena, user, &is_admin, st) < 0 ||
+        auth_is_first_admin(auth, rq->arena, user, &is_admin, st) < 0 ||
         auth_update_user(auth, rq->arena, user_id,
                          value_obj(rq->arena, "emailVerified", &value_true, "isAdmin",
                                    is_admin ? &value_true : NULL, NULL),
@@ -192,7 +190,8 @@ int auth_api_login(struct request *rq, struct reply *rp, struct status *st) {
     bool matches;
     int rc;
 
-    if (request_object(rq, &body, st) < 0 ||
+    if (auth_oidc_refuse_password(rq->deps->auth, st) < 0 ||
+        request_object(rq, &body, st) < 0 ||
         auth_fields_text(body, "email", MAX_EMAIL, &email, st) < 0 ||
         auth_fields_text(body, "password", MAX_PASSWORD, &password, st) < 0 ||
         auth_tries_check(auth, "login", email, st) < 0 ||
@@ -248,7 +247,8 @@ int auth_api_reset(struct request *rq, struct reply *rp, struct status *st) {
     const char *email;
     int rc;
 
-    if (request_object(rq, &body, st) < 0 ||
+    if (auth_oidc_refuse_password(rq->deps->auth, st) < 0 ||
+        request_object(rq, &body, st) < 0 ||
         auth_fields_text(body, "email", MAX_EMAIL, &email, st) < 0 ||
         auth_tries_count(rq->deps->auth, "mail", email, st) < 0)
         return -1;
@@ -289,7 +289,8 @@ int auth_api_reset_confirm(struct request *rq, struct reply *rp, struct status *
     const struct value *body;
     const char *token, *password, *user_id;
 
-    if (request_object(rq, &body, st) < 0 ||
+    if (auth_oidc_refuse_password(rq->deps->auth, st) < 0 ||
+        request_object(rq, &body, st) < 0 ||
         auth_fields_text(body, "token", MAX_LINK, &token, st) < 0 ||
         auth_fields_text(body, "password", MAX_PASSWORD, &password, st) < 0 ||
         auth_check_password(password, st) < 0 ||

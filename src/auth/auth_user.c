@@ -134,6 +134,19 @@ int auth_find_user(struct auth *auth, struct arena *a, const char *email,
     return store_find(auth->o.store, a, C_PLATFORM_USERS, &q, ret_user, st);
 }
 
+int auth_is_first_admin(struct auth *auth, struct arena *a, const struct value *user,
+                        bool *ret, struct status *st) {
+    struct store_query q = {.where = store_eq(a, "isAdmin", &value_true)};
+    const char *named = auth->o.bootstrap_admin_email;
+    const struct value *admin;
+    int rc = store_find(auth->o.store, a, C_PLATFORM_USERS, &q, &admin, st);
+
+    if (rc < 0)
+        return -1;
+    *ret = rc == 1 && (!named || !strcasecmp(named, value_get_string(user, "email", "")));
+    return 0;
+}
+
 int auth_update_user(struct auth *auth, struct arena *a, const char *user_id,
                      const struct value *set, const struct value **ret_user,
                      struct status *st) {

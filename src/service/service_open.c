@@ -152,6 +152,14 @@ static int send_mail(void *ctx, const struct auth_mail *mail, struct status *st)
     return rc;
 }
 
+/* Auth0 is one OpenID provider, whose issuer follows from its host. */
+static const char *sign_in_issuer(struct service *s) {
+    const struct config *c = s->deps.config;
+
+    return c->auth0_domain ? arena_printf(s->arena, "https://%s/", c->auth0_domain)
+                           : c->oidc_issuer;
+}
+
 static int open_auth(struct service *s, struct status *st) {
     const struct config *c = s->deps.config;
 
@@ -168,6 +176,10 @@ static int open_auth(struct service *s, struct status *st) {
             .base_uri = c->base_uri,
             .bootstrap_admin_email = c->bootstrap_admin_email,
             .disable_signup = c->disable_signup,
+            .oidc_issuer = sign_in_issuer(s),
+            .oidc_client_id = c->auth0_domain ? c->auth0_client_id : c->oidc_client_id,
+            .oidc_audience = c->oidc_audience,
+            .auth0_domain = c->auth0_domain,
             .customer_archived = connection_archive_all,
             .send_mail = mail_is_configured(c) ? send_mail : NULL,
             .mail_ctx = s,

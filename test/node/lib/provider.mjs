@@ -16,7 +16,8 @@ const clientOf = (id, redirectUri, extra) => ({
     ...extra,
 });
 
-export async function startProvider({ redirectUri, ttlSeconds = 3600 }) {
+// account(sub) gives more claims of a person, such as their address.
+export async function startProvider({ redirectUri, ttlSeconds = 3600, account = () => ({}) }) {
     const listener = http.createServer();
     await new Promise((done) => listener.listen(0, '127.0.0.1', done));
     const uri = `http://127.0.0.1:${listener.address().port}`;
@@ -26,11 +27,13 @@ export async function startProvider({ redirectUri, ttlSeconds = 3600 }) {
             clientOf('body-client', redirectUri, { token_endpoint_auth_method: 'client_secret_post' }),
         ],
         pkce: { required: () => true },
-        scopes: ['openid', 'offline_access', 'profile'],
+        scopes: ['openid', 'offline_access', 'profile', 'email'],
+        claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+        conformIdTokenClaims: false, // a console reads them from the identity token
         rotateRefreshToken: () => true,
         issueRefreshToken: async () => true,
         ttl: { AccessToken: ttlSeconds, RefreshToken: 86_400, Grant: 86_400, Session: 3600, Interaction: 600 },
-        findAccount: (ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
+        findAccount: (ctx, sub) => ({ accountId: sub, claims: () => ({ sub, ...account(sub) }) }),
         features: { devInteractions: { enabled: true }, revocation: { enabled: true } },
     });
     const seen = []; // what the token endpoint was asked and answered
