@@ -73,8 +73,8 @@ static const char *put(int bucket_rule) {
 }
 
 static void assert_has(const char *text, const char *part) {
-    if (!strstr(text, part))
-        fail_msg("no \"%s\" in:\n%s", part, text);
+    if (!text || !part || !strstr(text, part))
+        fail_msg("no \"%s\" in:\n%s", part ? part : "(null)", text ? text : "(null)");
 }
 
 static void assert_put_fails(enum status_type type, const char *key, const char *part) {

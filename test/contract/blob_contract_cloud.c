@@ -1,5 +1,6 @@
 #include "blob_contract_cloud.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,56 @@ static void large_objects_are_written_in_parts(void **state) {
         assert_string_equal(info.content_type, "application/x-big");
         GOOD(blob_delete(b, BLOB_TMP, key, t->st));
     }
+}
+
+/* A field of /proc/self/status, in kB. */
+static long memory_kb(const char *name) {
+    FILE *f = fopen("/proc/self/status", "r");
+    size_t len = strlen(name);
+    char line[128];
+    long kb = 0;
+
+    while (f && fgets(line, sizeof(line), f))
+        if (strncmp(line, name, len) == 0)
+            kb = strtol(line + len, NULL, 10);
+    if (f)
+        fclose(f);
+    return kb;
+}
+
+static void forget_peak(void) {
+    FILE *f = fopen("/proc/self/clear_refs", "w");
+
+    if (f) {
+        fputs("5", f);
+        fclose(f);
+    }
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { MEMORY_MEANS_SOMETHING = 0 };
+#else
+enum { MEMORY_MEANS_SOMETHING = 1 };
+#endif
+
+/* 40 MB, or as many as MEMBRANE_TEST_OBJECT_MB says: one part in memory, and little else.
+ */
+static void an_object_of_any_size_streams_in_bounded_memory(void **state) {
+    const char *mb = getenv("MEMBRANE_TEST_OBJECT_MB");
+    struct pattern source = {.size = strtoull(mb ? mb : "40", NULL, 10) << 20};
+    long before_kb, grown_kb;
+
+    (void)state;
+    forget_peak();
+    before_kb = memory_kb("VmRSS:");
+    GOOD(blob_write(b, BLOB_TMP, "large", pull_pattern, &source, NULL, t->st));
+    read_back("large", source.size);
+    grown_kb = memory_kb("VmHWM:") - before_kb;
+    if (mb)
+        print_message("%s MB: memory grew by %ld kB\n", mb, grown_kb);
+    if (MEMORY_MEANS_SOMETHING)
+        assert_true(grown_kb < 28 * 1024);
+    GOOD(blob_delete(b, BLOB_TMP, "large", t->st));
 }
 
 static void bytes_at_hand_are_written_in_parts_too(void **state) {
@@ -210,6 +261,7 @@ int blob_contract_cloud_run(const char *backend, struct blob *(*open)(void),
                             void (*clean)(void), struct cloud_test *test) {
     const struct CMUnitTest tests[] = {
         TEST(large_objects_are_written_in_parts),
+        TEST(an_object_of_any_size_streams_in_bounded_memory),
         TEST(bytes_at_hand_are_written_in_parts_too),
         TEST(a_source_that_fails_leaves_what_was_there),
         TEST(an_address_opens_the_object),
