@@ -151,18 +151,34 @@ static const struct value *job(struct external_session *s,
 
 /* ---- Asking the runner ---- */
 
+/* The body is handed out once: libcurl must not send a job again by itself. */
+static int give_body(void *ctx, char *buf, size_t max, size_t *ret_len) {
+    struct bytes *left = ctx;
+    size_t n = left->len < max ? left->len : max;
+
+    memcpy(buf, left->data, n);
+    left->data += n;
+    left->len -= n;
+    *ret_len = n;
+    return 0;
+}
+
 static int ask(struct external_session *s, const char *method, const char *path,
                struct bytes body, int timeout_ms, struct http_answer *ret,
                struct status *st) {
     const struct config *c = s->deps->config;
     struct arena *a = s->arena;
-    struct http_header headers[2] = {{"Content-Type", "application/json"}};
+    struct bytes left = body;
+    struct http_header headers[3] = {
+        {"Content-Type", "application/json"},
+        {"Content-Length", arena_printf(a, "%zu", body.len)}};
     struct http_call call = {
         .method = method,
         .url = arena_printf(a, "%s/api/v2/run%s", c->custom_code_runner_uri, path),
         .headers = headers,
-        .headers_len = 1,
-        .body = body,
+        .headers_len = 2,
+        .body_pull = body.len ? give_body : NULL,
+        .body_ctx = &left,
         .reach = HTTP_REACH_ANY,
         .timeout_ms = timeout_ms,
         .connect_timeout_ms = 2000,
