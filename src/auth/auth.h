@@ -18,6 +18,7 @@
 struct arena;
 struct auth;
 struct clock;
+struct coord;
 struct crypto_sealer;
 struct deps;
 struct http_client;
@@ -102,6 +103,7 @@ struct auth_options {
     struct crypto_sealer *sealer; /* opens workspace secrets */
     struct clock *clock;
     struct rand *rand;
+    struct coord *coord;         /* counts tries of all processes; or NULL: this one's */
     const char *secret;          /* SECRET: signs sessions of platform users */
     const char *secret_previous; /* comma list that only verifies; or NULL */
     const char *console_uri;     /* where links in mails lead; or NULL: base_uri */

@@ -1,6 +1,6 @@
 /*
- * auth_tries.h - how often somebody tried: ten times in a quarter of an hour, per
- * process.
+ * auth_tries.h - how often somebody tried: ten times in a quarter of an hour,
+ * in all processes together as long as they can count together.
  */
 #ifndef AUTH_AUTH_TRIES_H
 #define AUTH_AUTH_TRIES_H

@@ -17,7 +17,7 @@
 struct arena;
 struct caller;
 struct clock;
-struct connection_locks;
+struct coord;
 struct connector;
 struct deps;
 struct http_router;
@@ -122,20 +122,13 @@ int connection_options(const struct deps *deps, struct arena *a,
 
 /* ---- Process ---- */
 
-/* One refresh per connection at a time, in this process. */
-struct connection_locks *connection_locks_new(void);
-void connection_locks_free(struct connection_locks **l);
-/* 0 held, -1 concurrency/lock_timeout after wait_ms. */
-int connection_lock(struct connection_locks *l, struct arena *a, const char *id,
-                    int wait_ms, struct status *st);
-void connection_unlock(struct connection_locks *l, const char *id);
-
 /*
- * Results of connecting on their way to /sse/connection-events/{requestId}, in this
- * process. A result is kept for five minutes, for a listener that comes late.
+ * Results of connecting on their way to /sse/connection-events/{requestId}, whichever
+ * process the browser and the listener have come to. A result is kept for five minutes,
+ * for a listener that comes late. c is borrowed, and closed first.
  */
 struct connection_events;
-struct connection_events *connection_events_new(struct clock *clock);
+struct connection_events *connection_events_new(struct clock *clock, struct coord *c);
 void connection_events_free(struct connection_events **e);
 /* Ends all streams, present and future: the process is about to stop. */
 void connection_events_close(struct connection_events *e);

@@ -5,9 +5,9 @@
  * first there: results wait a while in a list, and streams look into it whenever it grew.
  * The list is short (a result is there for minutes, and only as many people connect at
  * once), so that it is searched from its start. A stream is a handler thread that sleeps;
- * their number is bounded. Results stay in the process in which the browser arrived: with
- * several processes a client may only get the message of the window, which it also
- * listens to.
+ * their number is bounded. The browser may come to another process than the stream: each
+ * result is published to all, and a stream recalls what its process may have missed when
+ * it begins, and when messages were cut off.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "connection_priv.h"
+#include "coord/coord.h"
 #include "deps/deps.h"
 #include "http/http.h"
 #include "http/http_server.h"
@@ -48,15 +49,23 @@ struct connection_events {
     size_t bytes;
     unsigned streams;
     bool closed;
+    uint64_t gaps; /* how often messages may have been missed */
+    struct coord *coord;
 };
 
-struct connection_events *connection_events_new(struct clock *clock) {
+static const char topic[] = "connection-events";
+
+static void heard(void *ctx, const char *key, struct bytes payload);
+
+struct connection_events *connection_events_new(struct clock *clock, struct coord *c) {
     struct connection_events *e = calloc(1, sizeof(*e));
     pthread_condattr_t attr;
 
     if (!e)
         abort();
     e->clock = clock;
+    e->coord = c;
+    coord_listen(c, topic, heard, e);
     pthread_mutex_init(&e->mu, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -96,27 +105,73 @@ void connection_events_close(struct connection_events *e) {
     pthread_mutex_unlock(&e->mu);
 }
 
-void connection_events_publish(struct connection_events *e, const char *request_id,
-                               const char *customer_id, const struct value *message) {
-    struct event *ev = calloc(1, sizeof(*ev)), **end;
+/* text: as it is sent. What is there already, is not put there again. */
+static void keep(struct connection_events *e, const char *request_id,
+                 const char *customer_id, struct bytes text) {
     int64_t now = clock_monotonic_ms(e->clock);
+    struct event *ev, **end;
 
+    pthread_mutex_lock(&e->mu);
+    for (end = &e->first; *end; end = &(*end)->next)
+        if ((*end)->text.len == text.len &&
+            memcmp((*end)->text.data, text.data, text.len) == 0 &&
+            strcmp((*end)->request_id, request_id) == 0 &&
+            strcmp((*end)->customer_id, customer_id) == 0) {
+            (*end)->until_ms = now + KEEP_MS;
+            pthread_cond_broadcast(&e->grew);
+            pthread_mutex_unlock(&e->mu);
+            return;
+        }
+    ev = calloc(1, sizeof(*ev));
     if (!ev || !(ev->request_id = strdup(request_id)) ||
         !(ev->customer_id = strdup(customer_id)))
         abort();
-    buf_adds(&ev->text, "data: ");
-    value_encode(&ev->text, message, VALUE_ENCODE_COMPACT); /* one line */
-    buf_adds(&ev->text, "\n\n");
+    buf_add(&ev->text, text.data, text.len);
     ev->until_ms = now + KEEP_MS;
-    pthread_mutex_lock(&e->mu);
-    e->bytes += ev->text.len;
-    for (end = &e->first; *end; end = &(*end)->next)
-        ;
     *end = ev;
+    e->bytes += ev->text.len;
     while (e->first != ev && (e->first->until_ms < now || e->bytes > KEEP_BYTES))
         drop_first(e);
     pthread_cond_broadcast(&e->grew);
     pthread_mutex_unlock(&e->mu);
+}
+
+/* A message is the customer's id, a NUL, and the event. */
+static void heard(void *ctx, const char *key, struct bytes payload) {
+    struct connection_events *e = ctx;
+    size_t len;
+
+    if (!key) {
+        pthread_mutex_lock(&e->mu);
+        e->gaps++;
+        pthread_cond_broadcast(&e->grew);
+        pthread_mutex_unlock(&e->mu);
+        return;
+    }
+    len = strnlen(payload.data, payload.len);
+    if (len < payload.len)
+        keep(e, key, payload.data,
+             (struct bytes){payload.data + len + 1, payload.len - len - 1});
+}
+
+void connection_events_publish(struct connection_events *e, const char *request_id,
+                               const char *customer_id, const struct value *message) {
+    struct arena *a = arena_new(0);
+    struct buf b = BUF_INIT;
+    struct bytes payload;
+    struct status st;
+
+    st_init(&st, a);
+    buf_add(&b, customer_id, strlen(customer_id) + 1);
+    buf_adds(&b, "data: ");
+    value_encode(&b, message, VALUE_ENCODE_COMPACT); /* one line */
+    buf_adds(&b, "\n\n");
+    payload = (struct bytes){b.data, b.len};
+    heard(e, request_id, payload);
+    /* without Redis only streams of this process get it, and the window's message all */
+    coord_publish(e->coord, topic, request_id, payload, KEEP_MS, &st);
+    buf_fini(&b);
+    arena_free(&a);
 }
 
 /* ---- Streams ---- */
@@ -125,10 +180,33 @@ struct stream {
     struct connection_events *events;
     const char *request_id, *customer_id; /* customer_id NULL: no token */
     int64_t until_ms;
+    uint64_t gaps; /* what was recalled covers these */
+    bool recalled;
     struct buf out; /* what is still to send: from `sent` on */
     size_t sent;
     bool greeted, last;
 };
+
+/* Takes in what other processes published for this stream, if some may be missing. */
+static void recall(struct stream *s) {
+    struct connection_events *e = s->events;
+    struct arena *a = arena_new(0);
+    const struct bytes *list;
+    struct status st;
+    bool wanted;
+    size_t n;
+
+    st_init(&st, a);
+    pthread_mutex_lock(&e->mu);
+    wanted = !s->recalled || s->gaps != e->gaps;
+    s->gaps = e->gaps;
+    s->recalled = true;
+    pthread_mutex_unlock(&e->mu);
+    if (wanted && coord_recall(e->coord, a, topic, s->request_id, &list, &n, &st) == 0)
+        for (size_t i = 0; i < n; i++)
+            heard(e, s->request_id, list[i]);
+    arena_free(&a);
+}
 
 static const struct event *find(const struct stream *s, int64_t now) {
     for (const struct event *ev = s->events->first; ev; ev = ev->next)
@@ -146,6 +224,7 @@ static void await(struct stream *s) {
     int64_t now;
     int rc = 0;
 
+    recall(s);
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += KEEP_ALIVE_S;
     pthread_mutex_lock(&e->mu);
@@ -154,6 +233,12 @@ static void await(struct stream *s) {
         ev = find(s, now);
         if (ev || e->closed || rc == ETIMEDOUT || now > s->until_ms)
             break;
+        if (s->gaps != e->gaps) {
+            pthread_mutex_unlock(&e->mu);
+            recall(s);
+            pthread_mutex_lock(&e->mu);
+            continue;
+        }
         rc = pthread_cond_timedwait(&e->grew, &e->mu, &until);
     }
     buf_clear(&s->out);

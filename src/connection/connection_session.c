@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "connection_priv.h"
 #include "connector/connector.h"
+#include "coord/coord.h"
 #include "crypto/crypto_seal.h"
 #include "deps/deps.h"
 #include "formula/formula.h"
@@ -227,13 +228,15 @@ int connection_renew(struct connection_session *s, struct status *st) {
     struct external_session *x = &s->external;
     const struct value *before = x->credentials;
     struct connection_secrets now;
+    struct coord_lock *lock;
     struct status ignored;
     int rc;
 
     if (!connection_can_refresh(x->option, x->credentials))
         return 1;
-    if (connection_lock(x->deps->connection_locks, x->arena, x->connection_id,
-                        LOCK_WAIT_MS, st) < 0)
+    /* one refresh at a time, among all processes: many apps take a refresh token once */
+    if (coord_lock(x->deps->coord, x->arena, x->connection_id, LOCK_WAIT_MS, &lock, st) <
+        0)
         return -1;
     rc = connection_load_secrets(x->deps, x->arena, x->connection_id, &now, st);
     if (rc == 0 && !value_equal(now.credentials, before)) {
@@ -249,7 +252,7 @@ int connection_renew(struct connection_session *s, struct status *st) {
                            &s->connection, &ignored);
         }
     }
-    connection_unlock(x->deps->connection_locks, x->connection_id);
+    coord_unlock(x->deps->coord, &lock);
     return rc;
 }
 

@@ -8,6 +8,7 @@ struct auth;
 struct blob;
 struct clock;
 struct config;
+struct coord;
 struct crypto_sealer;
 struct http_client;
 struct journal;
@@ -15,13 +16,13 @@ struct metrics;
 struct model_cache;
 struct queue;
 struct rand;
+struct redis;
 struct runner;
 struct runner_slots;
 struct store;
 
 struct connector_cache;
 struct connection_events;
-struct connection_locks;
 
 struct deps {
     const struct config *config;
@@ -33,11 +34,12 @@ struct deps {
     struct clock *clock;          /* tests own time */
     struct rand *rand;
     struct metrics *metrics;
-    struct journal *journal;            /* run and API logs on their way to the store */
+    struct redis *redis;     /* shared by the processes; or NULL: this one is alone */
+    struct journal *journal; /* run and API logs on their way to the store */
     struct connector_cache *connectors; /* parsed connectors by (id, version, revision) */
     struct runner *runner;              /* in the service code-runner only */
     struct runner_slots *runner_slots;  /* jobs under way, by whose they are */
-    struct connection_locks *connection_locks;   /* one credential refresh at a time */
+    struct coord *coord; /* locks, counters and messages between processes */
     struct connection_events *connection_events; /* results of connecting, for streams */
     struct queue *queue;                         /* tasks for the workers */
     struct model_cache *model_cache;             /* encoded answers of reads; or NULL */

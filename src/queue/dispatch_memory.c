@@ -477,6 +477,12 @@ static void memory_offer(struct queue_dispatch *d, const struct dispatch_task *f
     pthread_mutex_unlock(&m->mu);
 }
 
+static void memory_offer_many(struct queue_dispatch *d, const struct dispatch_task *t,
+                              size_t n) {
+    for (size_t i = 0; i < n; i++)
+        memory_offer(d, &t[i]);
+}
+
 static void memory_release(struct queue_dispatch *d, const char *id) {
     struct memory *m = memory_of(d);
     struct task *t;
@@ -571,6 +577,7 @@ static void memory_free(struct queue_dispatch **dp) {
 
 static const struct dispatch_ops memory_ops = {
     .offer = memory_offer,
+    .offer_many = memory_offer_many,
     .take = memory_take,
     .release = memory_release,
     .set_foreign = memory_set_foreign,

@@ -117,14 +117,17 @@ struct queue *queue_open(const struct queue_options *o) {
     q->lease_ms =
         o->lease_ms ? o->lease_ms : (int)o->deps->config->task_lease_seconds * 1000;
     q->shared = o->shared;
-    q->elsewhere = o->elsewhere;
     q->arena = arena_new(0);
     gethostname(host, sizeof(host) - 1);
     q->process = arena_printf(q->arena, "%s-%d-%s", host, (int)getpid(),
                               token_new(o->deps->rand, q->arena, 6));
     pthread_mutex_init(&q->stats_mu, NULL);
     pthread_mutex_init(&q->workers_mu, NULL);
-    q->dispatch = queue_dispatch_memory(o->deps->clock, queue_limits, q);
+    q->dispatch = o->deps->redis
+                      ? queue_dispatch_redis(o->deps->redis, o->deps->clock,
+                                             QUEUE_LIMITS_AGE_MS, queue_limits, q)
+                      : queue_dispatch_memory(o->deps->clock, queue_limits, q);
+    q->elsewhere = q->dispatch->ops->is_shared ? 0 : o->elsewhere;
     return q;
 }
 
@@ -620,6 +623,16 @@ int queue_expire_all(struct queue *q, uint64_t *ret_count, struct status *st) {
     return expire_before(q, 1e300, ret_count, st);
 }
 
+static void offer_page(struct queue *q, struct arena *a, const struct value *items) {
+    struct dispatch_task *tasks = arena_alloc(a, (items->len + 1) * sizeof(*tasks));
+    size_t n = 0;
+
+    for (VALUE_EACH_ITEM(doc, items))
+        n += queue_dispatch_task(q, doc, &tasks[n]) == 0 &&
+             !(q->elsewhere & 1u << tasks[n].queue);
+    q->dispatch->ops->offer_many(q->dispatch, tasks, n);
+}
+
 int queue_offer_waiting(struct queue *q, int64_t since_ms, struct status *st) {
     struct arena *a = arena_new(0);
     char cursor[512] = "";
@@ -641,8 +654,7 @@ int queue_offer_waiting(struct queue *q, int64_t since_ms, struct status *st) {
             query.cursor = *cursor ? cursor : NULL;
             rc = store_list(q->deps->store, a, C_TASKS, &query, &page, st);
             if (rc == 0)
-                for (VALUE_EACH_ITEM(doc, page.items))
-                    offer(q, doc);
+                offer_page(q, a, page.items);
             if (rc == 0 && page.cursor &&
                 (size_t)snprintf(cursor, sizeof(cursor), "%s", page.cursor) >=
                     sizeof(cursor))

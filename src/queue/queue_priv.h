@@ -50,6 +50,10 @@ int queue_look_around(struct queue *q, struct status *st);
 /* Reads whether the queues are paused. */
 int queue_read_paused(struct queue *q, struct status *st);
 
-enum { QUEUE_WORKER_ALIVE_MS = 30000, QUEUE_WORKER_BEAT_MS = 10000 };
+enum {
+    QUEUE_WORKER_ALIVE_MS = 30000,
+    QUEUE_WORKER_BEAT_MS = 10000,
+    QUEUE_LIMITS_AGE_MS = 1000, /* how long a shared dispatch trusts them */
+};
 
 #endif

@@ -26,6 +26,7 @@ enum {
     POLL_OVERLAP_MS = 2000, /* between readyMs and the end of its write */
     SWEEP_MS = 5000,
     FULL_SWEEP_MS = 60000,
+    SHARED_SWEEP_MS = 30000,
     RESERVE_WAIT_MS = 1000,
     INSTANT_LIMIT_S = 60,
     CUT_OFF_MS = 2000, /* a handler's time to notice that its time is over */
@@ -299,7 +300,23 @@ static int beat(struct queue_slot *s, struct arena *a, struct status *st) {
 struct keeper {
     int64_t next_beat, next_sweep, next_full, next_look;
     int64_t ready_since; /* on the wall clock */
+    bool sweep_failed;
 };
+
+/* The dispatch says whose turn it is to sweep. */
+static int sweep_shared(struct queue *q, struct keeper *k, int64_t now,
+                        struct status *st) {
+    int rc = 0;
+
+    if (now < k->next_full)
+        return 0;
+    k->next_full = now + POLL_ALONE_MS;
+    if (k->sweep_failed || q->dispatch->ops->is_sweep_due(q->dispatch, SHARED_SWEEP_MS)) {
+        rc = queue_offer_waiting(q, 0, st);
+        k->sweep_failed = rc < 0;
+    }
+    return rc;
+}
 
 static void keep(struct queue_workers *w, struct keeper *k, struct arena *a) {
     struct queue *q = w->queue;
@@ -323,11 +340,14 @@ static void keep(struct queue_workers *w, struct keeper *k, struct arena *a) {
             rc = queue_expire_leases(q, NULL, &st);
         k->next_sweep = now + period;
     }
-    if (rc >= 0 && q->shared && q->deps->config->enable_limits && now >= k->next_look) {
+    if (rc >= 0 && now >= k->next_look &&
+        (q->dispatch->ops->is_shared || (q->shared && q->deps->config->enable_limits))) {
         rc = queue_look_around(q, &st);
-        k->next_look = now + 1000;
+        k->next_look = now + (q->dispatch->ops->is_shared ? SWEEP_MS : 1000);
     }
-    if (rc >= 0 && now >= k->next_full) {
+    if (rc >= 0 && q->dispatch->ops->is_shared) {
+        rc = sweep_shared(q, k, now, &st);
+    } else if (rc >= 0 && now >= k->next_full) {
         rc = queue_offer_waiting(q, 0, &st);
         k->next_full = now + FULL_SWEEP_MS;
         k->ready_since = wall - POLL_OVERLAP_MS;
@@ -348,7 +368,8 @@ static void *keep_all(void *arg) {
     bool end = false;
 
     while (!end) {
-        int64_t ms = w->queue->shared ? POLL_SHARED_MS : POLL_ALONE_MS;
+        bool polls = w->queue->shared && !w->queue->dispatch->ops->is_shared;
+        int64_t ms = polls ? POLL_SHARED_MS : POLL_ALONE_MS;
 
         arena_reset(a);
         keep(w, &k, a);

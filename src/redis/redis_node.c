@@ -113,6 +113,7 @@ static int open_new(struct redis *r, struct redis_node *n, int64_t deadline_ms,
     redis_target_of(r, n, &t);
     rc = redis_conn_open(&t, deadline_ms, ret, st);
     pthread_mutex_lock(&r->mu);
+    n->opening--;
     if (rc < 0) {
         n->open--;
         failed(n);
@@ -149,7 +150,8 @@ int redis_node_take(struct redis *r, struct redis_node *n, int64_t deadline_ms,
             redis_conn_close(&c);
             n->open--;
         }
-        if (redis_now_ms() < n->retry_at_ms) {
+        /* after a failure one tries, and the others don't wait for it */
+        if (redis_now_ms() < n->retry_at_ms || (n->backoff_ms && n->opening)) {
             pthread_mutex_unlock(&r->mu);
             return st_fail(st, ST_INTERNAL, "unavailable",
                            "Redis at %s:%d: unreachable, tried again soon", n->host,
@@ -157,6 +159,7 @@ int redis_node_take(struct redis *r, struct redis_node *n, int64_t deadline_ms,
         }
         if (n->open < r->o.pool_max) {
             n->open++;
+            n->opening++;
             pthread_mutex_unlock(&r->mu);
             return open_new(r, n, deadline_ms, ret, st);
         }

@@ -79,7 +79,7 @@ struct redis_node {
     bool is_seed; /* from the configuration: stays */
     /* all below guarded by: redis.mu */
     struct redis_idle *idle;
-    unsigned open, users;
+    unsigned open, opening, users;
     int64_t retry_at_ms;
     int backoff_ms;
     bool has_slots;

@@ -17,6 +17,7 @@
 #include "http/http.h"
 #include "http/http_server.h"
 #include "queue/queue.h"
+#include "redis/redis.h"
 #include "service_priv.h"
 #include "store/store.h"
 #include "value/value.h"
@@ -64,11 +65,13 @@ static int check_objects(const struct service *s, struct status *st) {
     return s->deps.blob ? blob_ping(s->deps.blob, st) : 0;
 }
 
+static int check_redis(const struct service *s, struct status *st) {
+    return s->deps.redis ? redis_ping(s->deps.redis, st) : 0;
+}
+
 static const struct check checks[] = {
-    {"start", check_start},
-    {"drain", check_drain},
-    {"store", check_store},
-    {"objects", check_objects},
+    {"start", check_start}, {"drain", check_drain},     {"store", check_store},
+    {"redis", check_redis}, {"objects", check_objects},
 };
 
 /* `?verbose=1` names the checks; one that fails is always named. */

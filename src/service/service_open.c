@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "connection/connection.h"
 #include "connector/connector.h"
+#include "coord/coord.h"
 #include "crypto/crypto_seal.h"
 #include "http/http_client.h"
 #include "journal/journal.h"
@@ -27,6 +28,7 @@
 #include "model/model_cache.h"
 #include "queue/queue.h"
 #include "service_priv.h"
+#include "redis/redis.h"
 #include "runner/runner.h"
 #include "runner/runner_slots.h"
 #include "store/store.h"
@@ -36,15 +38,6 @@ enum {
     ANSWER_CACHE_BYTES = 32 * 1024 * 1024,
     CONNECTOR_CACHE_BYTES = 64 * 1024 * 1024,
 };
-
-/* Backends that this build knows no driver for are said at once, as a bad value. */
-int service_check_backends(const struct config *c, struct status *st) {
-    if (c->redis_uri || c->redis_cluster_uris_len)
-        return st_fail(st, ST_CONFIGURATION, "conflict",
-                       "REDIS_URI: this build has no Redis transport; leave it empty and "
-                       "set DATA_DIR for the embedded queue.");
-    return 0;
-}
 
 int service_make_dir(const char *path, struct status *st) {
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -170,6 +163,7 @@ static int open_auth(struct service *s, struct status *st) {
             .sealer = s->deps.sealer,
             .clock = s->deps.clock,
             .rand = s->deps.rand,
+            .coord = s->deps.redis ? s->deps.coord : NULL,
             .secret = c->secret,
             .secret_previous = c->secret_previous,
             .console_uri = c->console_uri,
@@ -204,8 +198,7 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
         return -1;
     if (!(c->services & SERVICE_CORE))
         return 0;
-    if (service_check_backends(c, st) < 0 ||
-        (c->data_dir && service_make_dir(c->data_dir, st) < 0))
+    if (c->data_dir && service_make_dir(c->data_dir, st) < 0)
         return -1;
     *ret_exit = EX_TEMPFAIL;
     if (service_open_store(s, st) < 0 || service_open_http(s, st) < 0 ||
@@ -214,11 +207,12 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
             *ret_exit = EX_CONFIG;
         return -1;
     }
+    if (service_open_redis(s, ret_exit, st) < 0)
+        return -1;
     s->deps.journal = journal_new(s->deps.store, s->deps.blob, 0);
     s->deps.connectors = connector_cache_new(CONNECTOR_CACHE_BYTES);
-    s->deps.connection_locks = connection_locks_new();
     s->deps.runner_slots = runner_slots_new();
-    s->deps.connection_events = connection_events_new(s->deps.clock);
+    s->deps.connection_events = connection_events_new(s->deps.clock, s->deps.coord);
     s->deps.sealer =
         crypto_sealer_new(c->encryption_secret, c->encryption_secret_previous);
     if (open_auth(s, st) < 0) {
@@ -234,6 +228,8 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
 
 void service_close(struct service *s) {
     queue_close(&s->deps.queue);
+    coord_close(&s->deps.coord); /* before whoever listens to it */
+    redis_close(&s->deps.redis);
     if (s->deps.runner)
         runner_close(&s->deps.runner);
     if (s->deps.auth)
@@ -243,8 +239,6 @@ void service_close(struct service *s) {
     connection_events_free(&s->deps.connection_events);
     if (s->deps.runner_slots)
         runner_slots_free(&s->deps.runner_slots);
-    if (s->deps.connection_locks)
-        connection_locks_free(&s->deps.connection_locks);
     if (s->deps.connectors)
         connector_cache_free(&s->deps.connectors);
     journal_free(&s->deps.journal); /* writes what waits */

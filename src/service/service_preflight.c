@@ -473,7 +473,7 @@ static int migrate(struct arena *a, const struct config *c) {
     int status = 0;
 
     st_init(&st, a);
-    if (open_service(s, a, c, &options, &st) < 0 || service_check_backends(c, &st) < 0 ||
+    if (open_service(s, a, c, &options, &st) < 0 ||
         (c->data_dir && service_make_dir(c->data_dir, &st) < 0))
         status = EX_CONFIG;
     else if (service_open_store(s, &st) < 0 || store_ping(s->deps.store, &st) < 0)

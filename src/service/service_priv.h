@@ -61,7 +61,6 @@ bool service_owns_store(const struct service *s);
 int service_open(struct service *s, int *ret_exit, struct status *st);
 void service_close(struct service *s);
 /* Its parts, for commands that need one of them: each fills its member of s->deps. */
-int service_check_backends(const struct config *c, struct status *st);
 int service_make_dir(const char *path, struct status *st);
 int service_open_store(struct service *s, struct status *st);
 int service_open_http(struct service *s, struct status *st);
@@ -72,6 +71,9 @@ struct service_secrets {
 };
 int service_secrets(struct arena *a, const char *data_dir, struct service_secrets *ret,
                     struct status *st);
+
+/* service_redis.c: opens Redis when it is configured, and waits for it. */
+int service_open_redis(struct service *s, int *ret_exit, struct status *st);
 
 /* service_bootstrap.c: makes the first administrator, organisation and workspace where
  * they are missing; ret_line: what `up` tells about them, JSON on one line. */
