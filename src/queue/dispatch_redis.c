@@ -227,19 +227,20 @@ static bool shared_is_sweep_due(struct queue_dispatch *d, int period_ms) {
     const char *key = "membrane:{sweep}", *age = arena_printf(a, "%d", period_ms);
     const struct redis_reply *reply;
     struct status st;
-    bool lost;
+    bool lost, mine;
     int rc;
 
     st_init(&st, a);
     rc = redis_call(s->redis, a, key, REDIS_WORDS("SET", key, "1", "NX", "PX", age),
                     &reply, &st);
+    mine = rc == 0 && reply->type == REDIS_TEXT;
     pthread_mutex_lock(&s->mu);
     lost = s->has_lost;
     if (rc == 0)
         s->has_lost = false;
     pthread_mutex_unlock(&s->mu);
     arena_free(&a);
-    return rc == 0 && (lost || reply->type == REDIS_TEXT);
+    return rc == 0 && (lost || mine);
 }
 
 /* ---- Releases ---- */
