@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,8 +55,7 @@ static int note(pthread_cond_t *c) {
     for (int i = 0; i < MAX_WAITERS; i++) {
         pthread_cond_t *none = NULL;
 
-        if (__atomic_compare_exchange_n(&waiters[i], &none, c, false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_SEQ_CST))
+        if (atomic_compare_exchange_strong(&waiters[i], &none, c))
             return i;
     }
     return -1;
