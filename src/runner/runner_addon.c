@@ -255,6 +255,16 @@ static napi_value js_serve(napi_env env, napi_callback_info info) {
     return result;
 }
 
+/* collect(): all garbage. */
+static napi_value js_collect(napi_env env, napi_callback_info info) {
+    napi_value result = NULL;
+
+    (void)info;
+    addon_collect();
+    napi_get_null(env, &result);
+    return result;
+}
+
 /* watch(fn): in a child, fn is called when nothing is left that could go on. */
 static napi_value js_watch(napi_env env, napi_callback_info info) {
     napi_value argv[1], result = NULL;
@@ -339,6 +349,7 @@ static napi_value js_exit(napi_env env, napi_callback_info info) {
 
     (void)env;
     (void)info;
+    addon_sample_over();
     if (is_child)
         poll(&p, 1, FAREWELL_MS);
     _exit(0);
@@ -358,6 +369,7 @@ int32_t node_api_module_get_api_version_v1(void) {
 napi_value napi_register_module_v1(napi_env env, napi_value exports) {
     export(env, exports, "lock", js_lock);
     export(env, exports, "serve", js_serve);
+    export(env, exports, "collect", js_collect);
     export(env, exports, "watch", js_watch);
     export(env, exports, "random", js_random);
     export(env, exports, "limit", js_limit);

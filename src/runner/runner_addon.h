@@ -4,6 +4,7 @@
 #ifndef RUNNER_RUNNER_ADDON_H
 #define RUNNER_RUNNER_ADDON_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "node_api_min.h"
@@ -23,6 +24,19 @@ int addon_lock_late(int wanted, int early, int uid);
  * only, locked. Ends the process when the supervisor is gone. Gives the layers that hold.
  */
 int addon_serve(struct uv_loop_s *loop, int wanted);
+/* Garbage of the start, before it would be every child's. */
+void addon_collect(void);
+/* In a child: nobody waits for what its threads waited for before the fork. */
+void addon_renew_conditions(void);
+/*
+ * A sample job in a fork, before the root is gone. true in that fork, which goes on like
+ * a child that has got its job.
+ */
+bool addon_run_sample(struct uv_loop_s *loop);
+/* Makes the pages that the sample job wrote to this process's own. */
+void addon_take_pages(void);
+/* When the process of a zygote's sample job has done it; else does nothing. */
+void addon_sample_over(void);
 /*
  * In a child of a zygote: keeps the loop from ending, and calls fn when nothing is left
  * that could go on.

@@ -111,7 +111,7 @@ int madvise(void *at, size_t n, int advice) {
 }
 
 /* Nobody waits in the child: what counts waiters must not. Clock and scope stay. */
-static void renew_conditions(void) {
+void addon_renew_conditions(void) {
     for (int i = 0; i < MAX_WAITERS; i++) {
         pthread_cond_t *c = waiters[i];
         unsigned kept;
@@ -128,6 +128,7 @@ static void renew_conditions(void) {
 __attribute__((constructor)) static void start(void) {
     find_real();
     unsetenv("LD_PRELOAD");
+    unsetenv("LD_BIND_NOW");
 }
 
 /* ---- Children ---- */
@@ -217,7 +218,7 @@ static int become_child(struct uv_loop_s *loop, const struct runner_wish *w,
 
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, &outer_signals, NULL);
-    renew_conditions();
+    addon_renew_conditions();
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != zygote)
         _exit(0);
@@ -230,6 +231,7 @@ static int become_child(struct uv_loop_s *loop, const struct runner_wish *w,
     layers = addon_lock_late(wanted, early, w->uid);
     if (uv_loop_fork(loop) != 0)
         _exit(RUNNER_EXIT_NOT_LOCKED);
+    addon_take_pages();
     return layers;
 }
 
@@ -269,10 +271,24 @@ static void let_threads_settle(void) {
         nanosleep(&pause, NULL);
 }
 
+/*
+ * What the start has left over would be copied into each child. V8 has no C interface for
+ * this; where the names are missing there is just more to copy.
+ */
+void addon_collect(void) {
+    void *(*current)(void) =
+        (void *(*)(void))dlsym(RTLD_DEFAULT, "_ZN2v87Isolate10GetCurrentEv");
+    void (*collect)(void *) =
+        (void (*)(void *))dlsym(RTLD_DEFAULT, "_ZN2v87Isolate21LowMemoryNotificationEv");
+
+    if (current && collect)
+        collect(current());
+}
+
 int addon_serve(struct uv_loop_s *loop, int wanted) {
     struct sigaction action = {.sa_handler = on_child};
     struct runner_wish w;
-    int fds[RUNNER_WISH_FDS], early = addon_lock_early(wanted), rc = 0;
+    int fds[RUNNER_WISH_FDS], early, rc = 0;
     pid_t self = getpid();
     sigset_t child_signal;
 
@@ -282,6 +298,9 @@ int addon_serve(struct uv_loop_s *loop, int wanted) {
     let_threads_settle();
     mallopt(M_MXFAST, 0);
     malloc_trim(0);
+    if (addon_run_sample(loop))
+        return 0;
+    early = addon_lock_early(wanted);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     sigemptyset(&child_signal);
     sigaddset(&child_signal, SIGCHLD);

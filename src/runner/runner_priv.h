@@ -47,9 +47,10 @@ struct runner_process {
     unsigned zygote; /* number of its zygote; 0: none, it was started by itself */
     char node_version[32];
     int64_t started_ms;
+    double ready_cpu_ms; /* used until it was ready */
 };
 
-/* What a process has used. */
+/* What a process has used: processor time since it was ready. */
 struct runner_usage {
     double cpu_ms;
     int64_t max_rss_bytes;

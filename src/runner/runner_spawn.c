@@ -255,9 +255,11 @@ int runner_process_start(const struct runner_plan *p, enum runner_mode mode,
                     uid,
                     mode == RUNNER_MODE_ZYGOTE ? "zygote" : "process",
                     NULL};
-    char *envp[] = {
-        "TZ=UTC", mode == RUNNER_MODE_ZYGOTE ? "LD_PRELOAD=/proc/self/fd/4" : NULL, NULL};
-    struct start s = {.plan = p, .argv = argv, .envp = envp};
+    char *one[] = {"TZ=UTC", NULL};
+    /* Bound now, so that no child looks for a symbol. */
+    char *warm[] = {"TZ=UTC", "LD_PRELOAD=/proc/self/fd/4", "LD_BIND_NOW=1", NULL};
+    struct start s = {
+        .plan = p, .argv = argv, .envp = mode == RUNNER_MODE_ZYGOTE ? warm : one};
     int sockets[2], errors[2];
     struct timeval patience = {10, 0};
     pid_t pid;
@@ -295,6 +297,16 @@ int runner_process_start(const struct runner_plan *p, enum runner_mode mode,
     return 0;
 }
 
+/* Of a process that is there; 0 when it is not known. */
+static double cpu_ms(pid_t pid) {
+    struct timespec t = {0, 0};
+    clockid_t clock;
+
+    if (pid > 0 && clock_getcpuclockid(pid, &clock) == 0)
+        clock_gettime(clock, &t);
+    return (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+}
+
 int runner_process_read_ready(struct runner_process *p) {
     unsigned char text[MAX_READY_BYTES];
     ssize_t n = recv(p->socket, text, sizeof(text) - 1, MSG_PEEK | MSG_DONTWAIT);
@@ -323,7 +335,11 @@ int runner_process_read_ready(struct runner_process *p) {
         rc = 0;
     }
     arena_free(&a);
-    return rc == 0 && p->zygote ? runner_zygote_born(p) : rc;
+    if (rc == 0 && p->zygote)
+        rc = runner_zygote_born(p);
+    if (rc == 0)
+        p->ready_cpu_ms = cpu_ms(p->pid);
+    return rc;
 }
 
 void runner_process_kill(const struct runner_process *p) {
@@ -331,6 +347,10 @@ void runner_process_kill(const struct runner_process *p) {
         kill(p->pid, SIGKILL);
     else if (p->pidfd >= 0)
         syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
+}
+
+static double since_ready(const struct runner_process *p, double ms) {
+    return ms > p->ready_cpu_ms ? ms - p->ready_cpu_ms : 0;
 }
 
 static void close_all(struct runner_process *p) {
@@ -366,6 +386,7 @@ void runner_process_end(struct runner_process *p, int *ret_wait_status,
     else if (p->pidfd >= 0)
         runner_zygote_ended(p, &status, &usage);
     close_all(p);
+    usage.cpu_ms = since_ready(p, usage.cpu_ms);
     if (ret_wait_status)
         *ret_wait_status = status;
     if (ret_usage)
@@ -389,17 +410,12 @@ static int64_t peak_bytes(pid_t pid) {
 }
 
 void runner_process_dismiss(struct runner_process *p, struct runner_usage *ret_usage) {
-    struct timespec t = {0, 0};
-    clockid_t clock;
-
     if (!p->zygote) {
         runner_process_end(p, NULL, ret_usage);
         return;
     }
     /* It stays until it is killed, so the number still is its own. */
-    if (p->pid > 0 && clock_getcpuclockid(p->pid, &clock) == 0)
-        clock_gettime(clock, &t);
-    ret_usage->cpu_ms = (double)t.tv_sec * 1000 + (double)t.tv_nsec / 1e6;
+    ret_usage->cpu_ms = since_ready(p, cpu_ms(p->pid));
     ret_usage->max_rss_bytes = p->pid > 0 ? peak_bytes(p->pid) : 0;
     runner_process_kill(p);
     close_all(p);

@@ -162,6 +162,11 @@ function lockedProcess(wanted, uid) {
 async function childOfZygote(wanted) {
     await warmJob();
     prepareGlobals();
+    // Code of WebAssembly is let go in steps, each with the next JavaScript that runs.
+    for (let i = 0; i < 3; i++) {
+        native.collect();
+        await null;
+    }
     send({ t: 'ready', layers: 0, node: nodeVersion });
     const layers = native.serve(wanted);
     native.watch(neverSettles);
