@@ -127,6 +127,8 @@ void addon_renew_conditions(void) {
 
 __attribute__((constructor)) static void start(void) {
     find_real();
+    if (!napi_create_function) /* a shell that will start Node */
+        return;
     unsetenv("LD_PRELOAD");
     unsetenv("LD_BIND_NOW");
 }

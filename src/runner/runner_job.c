@@ -39,7 +39,7 @@ struct job {
     struct runner_process process;
     struct runner_io *io;
     struct runner_limits limits;
-    int64_t started_ms, patience_ms;
+    int64_t started_ms, ended_ms, patience_ms;
     char *in; /* malloc'ed; frames that have arrived in part */
     size_t in_len, in_cap;
     char said[4096];          /* on standard error */
@@ -319,7 +319,7 @@ static int outcome(struct job *j, int wait_status, struct runner_outcome *ret,
 
 static const struct value *usage_of(struct job *j, const struct runner_usage *u) {
     struct arena *a = j->arena;
-    int64_t ms = clock_monotonic_ms(clock_system()) - j->started_ms;
+    int64_t ms = j->ended_ms - j->started_ms;
 
     return value_obj(a, "durationMs", value_number(a, (double)ms), "cpuMs",
                      value_number(a, u->cpu_ms), "maxMemoryBytes",
@@ -339,7 +339,7 @@ static void count(struct job *j, int rc, const struct status *st) {
             label = known[i];
     metric_add(j->runner->job_count, (const char *[]){label}, 1);
     metric_observe(j->runner->durations, NULL,
-                   (double)(clock_monotonic_ms(clock_system()) - j->started_ms) / 1000);
+                   (double)(j->ended_ms - j->started_ms) / 1000);
 }
 
 /* ---- The job ---- */
@@ -381,6 +381,7 @@ static int attempt(struct job *j, const struct value *body, struct runner_outcom
                           j->started_ms + j->limits.timeout_ms);
     if (set_process(j, &j->process) && start(j, body) == 0)
         wait_for_end(j);
+    j->ended_ms = clock_monotonic_ms(clock_system());
     set_process(j, NULL);
     answered = j->last && (value_equals_text(value_get(j->last, "t"), "done") ||
                            value_equals_text(value_get(j->last, "t"), "error"));

