@@ -413,6 +413,8 @@ static int load_config(struct up *up, const char *secret, const char *encryption
     PUT(supplied, n, "NEXT_PUBLIC_BASE_URI=%s", uri_of(up, 2));
     PUT(supplied, n, "SECRET=%s", secret);
     PUT(supplied, n, "ENCRYPTION_SECRET=%s", encryption_secret);
+    /* Of this start only: nobody but the core gives jobs to the code runner beside it. */
+    PUT(supplied, n, "RUNNER_SHARED_SECRET=%s", token_new(rand_system(), up->arena, 32));
     PUT(supplied, n, "SHUTDOWN_DRAIN_DELAY_SECONDS=0"); /* no balancer to tell */
     rc = config_load(up->arena, SERVICE_ALL, &src, &up->config, &report);
     config_report_print(&report, stderr);

