@@ -16,7 +16,6 @@ enum {
     RUNNER_LAYER_NET = 32,     /* network namespace without an interface */
     RUNNER_LAYER_PID = 64,     /* sees no process outside */
     RUNNER_LAYER_IPC = 128,
-    RUNNER_LAYER_CGROUP = 256, /* memory and tasks counted by the kernel */
     /* Without these no job runs, unless the operator says so. */
     RUNNER_LAYERS_REQUIRED = RUNNER_LAYER_SECCOMP | RUNNER_LAYER_RLIMITS,
 };
