@@ -144,14 +144,19 @@ struct start {
     char uid_map[64], gid_map[64];
 };
 
+/* Bare calls: libc's own could be in another thread's hands at this moment. */
 static void put_text(const char *path, const char *text) {
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
 
     if (fd >= 0) {
-        if (write(fd, text, strlen(text)) < 0)
+        if (syscall(SYS_write, fd, text, strlen(text)) < 0)
             _exit(71);
-        close(fd);
+        syscall(SYS_close, fd);
     }
+}
+
+static int put_at(int fd, int at) {
+    return (int)syscall(SYS_dup3, fd, at, 0);
 }
 
 /* libuv would set up a ring at its start, which the later filter can't take away. */
@@ -181,10 +186,11 @@ static _Noreturn void become_node(const struct start *s) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    if (dup2(p->null_fd, 0) < 0 || dup2(p->null_fd, 1) < 0 || dup2(s->errors, 2) < 0 ||
-        dup2(s->socket, RUNNER_FD_SOCKET) < 0 || dup2(p->addon_fd, RUNNER_FD_ADDON) < 0 ||
-        dup2(p->guest_fd, RUNNER_FD_GUEST) < 0 ||
-        dup2(p->filter_fd, RUNNER_FD_FILTER) < 0 ||
+    if (put_at(p->null_fd, 0) < 0 || put_at(p->null_fd, 1) < 0 ||
+        put_at(s->errors, 2) < 0 || put_at(s->socket, RUNNER_FD_SOCKET) < 0 ||
+        put_at(p->addon_fd, RUNNER_FD_ADDON) < 0 ||
+        put_at(p->guest_fd, RUNNER_FD_GUEST) < 0 ||
+        put_at(p->filter_fd, RUNNER_FD_FILTER) < 0 ||
         syscall(SYS_close_range, RUNNER_FD_END, ~0u, 0) < 0 || chdir("/") < 0)
         _exit(72);
     refuse_io_uring();
