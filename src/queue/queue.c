@@ -25,8 +25,8 @@
 #include "value/value_status.h"
 
 enum {
-    SLOTS_MAX = 16, /* more parallel runs than this on a connection are not held to */
-    RETRY_SLOT_MS = 200, /* look again, when another process runs on the connection */
+    SLOTS_MAX = 16,     /* more parallel runs than this on a connection are not held to */
+    RETRY_SLOT_MS = 50, /* look again, when another process runs on the connection */
     PAGE = 500,
     BACKOFF_MAX_MS = 3600 * 1000,
 };
@@ -377,10 +377,30 @@ static int claim_update(struct queue *q, struct arena *a, const char *id,
         &change, ret, st);
 }
 
-/* 0 claimed, 1 somebody else has it, 2 its connection is busy. */
+/* Where the connection runs so many at once, the oldest that may run goes first. It may
+ * be one that was handed back elsewhere and is not known here yet. 0 *ret_older, 1 none.
+ */
+static int find_older(struct queue *q, struct arena *a, const struct value *doc,
+                      const struct value **ret_older, struct status *st) {
+    struct store_query query = {
+        .where = store_and(
+            a, store_eq(a, "connectionId", value_get(doc, "connectionId")),
+            store_eq_text(a, "state", "waiting"),
+            store_eq(a, "kind", value_get(doc, "kind")),
+            store_cmp(a, STORE_LT, "createdMs", value_get(doc, "createdMs")),
+            store_cmp(a, STORE_LE, "notBeforeMs", value_number(a, (double)now_ms(q))),
+            NULL),
+        .sort = {{.field = "createdMs"}},
+        .limit = 1,
+    };
+
+    return store_find(q->deps->store, a, C_TASKS, &query, ret_older, st);
+}
+
+/* 0 claimed, 1 somebody else has it, 2 its connection is busy or another goes first. */
 static int claim(struct queue *q, struct arena *a, const char *id, const char *holder,
                  struct queue_claim *ret, struct status *st) {
-    const struct value *doc;
+    const struct value *doc, *older;
     const struct queue_kind *k;
     int rc, slots;
 
@@ -390,6 +410,13 @@ static int claim(struct queue *q, struct arena *a, const char *id, const char *h
     if (!(k = queue_kind_find(q, value_get_string(doc, "kind", ""))))
         return 1;
     slots = slots_of(q, k, doc);
+    if (slots) {
+        rc = find_older(q, a, doc, &older, st);
+        if (rc == 0)
+            offer(q, older);
+        if (rc <= 0)
+            return rc == 0 ? 2 : -1;
+    }
     for (int i = 0; i < (slots ? slots : 1); i++) {
         const char *slot =
             slots ? arena_printf(a, "%s:%s#%d", k->name,

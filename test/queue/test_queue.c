@@ -300,6 +300,30 @@ static void a_handed_back_task_keeps_its_turn(void **state) {
     assert_string_equal(c.id, first);
 }
 
+/* Another process handed it back: the dispatch here does not know it. */
+static void the_oldest_of_a_connection_goes_first_across_processes(void **state) {
+    struct queue *other = open_queue(true);
+    struct queue_claim c, first;
+
+    (void)state;
+    put("flow", "c1", NULL);
+    clock_fake_advance(&clock_, 10);
+    put("flow", "c1", NULL);
+    assert_int_equal(queue_offer_waiting(other, 0, &st), 0);
+    assert_int_equal(reserve(QUEUE_QUEUED, "h", &first), 0);
+    assert_int_equal(queue_reserve(other, a, QUEUE_QUEUED, "o", 0, &c, &st), 1);
+    assert_int_equal(queue_hand_back(q, &first, &st), 0);
+    clock_fake_advance(&clock_, 1000);
+    for (int i = 0;; i++) {
+        if (queue_reserve(other, a, QUEUE_QUEUED, "o", 0, &c, &st) == 0)
+            break;
+        clock_fake_advance(&clock_, 1000);
+        assert_true(i < 5);
+    }
+    assert_string_equal(c.id, first.id);
+    queue_close(&other);
+}
+
 static void the_same_task_waits_once(void **state) {
     struct queue_claim c;
 
@@ -504,6 +528,7 @@ int main(void) {
         T(what_is_cancelled_is_deleted_or_told_when_its_lease_is_renewed),
         T(a_task_with_an_id_is_put_once),
         T(a_handed_back_task_keeps_its_turn),
+        T(the_oldest_of_a_connection_goes_first_across_processes),
         T(the_same_task_waits_once),
         T(one_run_per_connection_holds_across_processes),
         T(everything_but_the_store_can_be_lost),
