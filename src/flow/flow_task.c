@@ -158,3 +158,43 @@ int flow_task_sweep(const struct deps *deps, struct arena *a, struct status *st)
         return -1;
     return sweep_state(deps, a, "queued", before, st);
 }
+
+/* ---- Retention ---- */
+
+enum { DELETED_AT_ONCE = 5000 };
+
+/* Node runs first: what is left after a failure is found again by its run. */
+static int delete_run(const struct deps *deps, struct arena *a, const char *id,
+                      struct status *st) {
+    if (store_delete_many(deps->store, C_FLOW_NODE_RUNS,
+                          store_eq_text(a, "flowRunId", id), NULL, st) < 0)
+        return -1;
+    return store_delete(deps->store, C_FLOW_RUNS, id, NULL, st) < 0 ? -1 : 0;
+}
+
+int flow_task_delete_older(const struct deps *deps, struct arena *a, const char *before,
+                           struct status *st) {
+    static const char *const states[] = {"completed", "failed", "stopped"};
+
+    for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+        const struct store_query q = {
+            .where = store_and(
+                a, store_eq_text(a, "state", states[i]),
+                store_cmp(a, STORE_LT, "createdAt", value_string(a, before)), NULL),
+            .sort = {{"createdAt", false}},
+            .limit = SWEEP_PAGE};
+
+        for (int n = 0; n < DELETED_AT_ONCE; n += SWEEP_PAGE) {
+            struct store_page page;
+
+            if (store_list(deps->store, a, C_FLOW_RUNS, &q, &page, st) < 0)
+                return -1;
+            for (VALUE_EACH_ITEM(run, page.items))
+                if (delete_run(deps, a, value_get_string(run, "id", ""), st) < 0)
+                    return -1;
+            if (page.items->len < SWEEP_PAGE)
+                break;
+        }
+    }
+    return 0;
+}

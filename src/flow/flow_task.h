@@ -32,5 +32,9 @@ void flow_task_given_up(const struct deps *deps, struct arena *a,
  * task get one; those whose task was given up fail.
  */
 int flow_task_sweep(const struct deps *deps, struct arena *a, struct status *st);
+/* Deletes runs that ended and are older, with their node runs; at most some thousands at
+ * a time. before: ISO time. */
+int flow_task_delete_older(const struct deps *deps, struct arena *a, const char *before,
+                           struct status *st);
 
 #endif

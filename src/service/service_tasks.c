@@ -215,6 +215,14 @@ static int delete_temporary(const struct deps *deps, struct arena *a, struct sta
     return delete_objects(deps, a, "files/", days, st);
 }
 
+static int delete_runs(const struct deps *deps, struct arena *a, struct status *st) {
+    int64_t days = deps->config->retention_run_days;
+
+    if (flow_task_delete_older(deps, a, value_text(days_ago(deps, a, days)), st) < 0)
+        return -1;
+    return delete_objects(deps, a, "flow-runs/", days, st);
+}
+
 static int delete_tasks(const struct deps *deps, struct arena *a, struct status *st) {
     int64_t now = clock_now_ms(deps->clock);
 
@@ -235,6 +243,7 @@ static const struct orchestrator_duty duties[] = {
     {"sweep-auth", 3600, sweep_auth},
     {"delete-logs", 3600, delete_logs},
     {"delete-temporary", 3600, delete_temporary},
+    {"delete-runs", 3600, delete_runs},
     {"delete-tasks", 3600, delete_tasks},
 };
 

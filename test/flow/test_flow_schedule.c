@@ -275,6 +275,33 @@ static void a_run_whose_task_was_given_up_fails_and_can_be_tried_again(void **st
         "worker_lost");
 }
 
+static void old_runs_go_with_their_node_runs(void **state) {
+    static const char *const rows[][3] = {
+        {"old", "completed", "2023-01-01T00:00:00.000Z"},
+        {"busy", "running", "2023-01-01T00:00:00.000Z"},
+        {"new", "failed", "2023-11-01T00:00:00.000Z"}};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        const struct value *id = text(rows[i][0]), *at = text(rows[i][2]);
+
+        assert_int_equal(store_insert(deps.store, C_FLOW_RUNS,
+                                      value_obj(a, "id", id, "state", text(rows[i][1]),
+                                                "createdAt", at, NULL),
+                                      &st),
+                         0);
+        assert_int_equal(
+            store_insert(deps.store, C_FLOW_NODE_RUNS,
+                         value_obj(a, "id", id, "flowRunId", id, "createdAt", at, NULL),
+                         &st),
+            0);
+    }
+    assert_int_equal(flow_task_delete_older(&deps, a, "2023-10-01T00:00:00.000Z", &st),
+                     0);
+    assert_int_equal(count(C_FLOW_RUNS), 2);
+    assert_int_equal(count(C_FLOW_NODE_RUNS), 2);
+}
+
 /* One simulated day: nothing is left over, in the store or in memory. */
 static void a_day_leaves_nothing_behind(void **state) {
     size_t after_hour = 0, after_day;
@@ -312,6 +339,7 @@ int main(void) {
         T(a_workspace_without_background_work_starts_nothing),
         T(the_sweep_gives_a_run_its_task),
         T(a_run_whose_task_was_given_up_fails_and_can_be_tried_again),
+        T(old_runs_go_with_their_node_runs),
         T(a_day_leaves_nothing_behind),
     };
 
