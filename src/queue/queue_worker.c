@@ -47,6 +47,15 @@ struct queue_slot {
     struct arena_budget budget;
 };
 
+/* A task that was done, on its way out of the store. */
+struct ended {
+    struct ended *next;
+    const char *holder; /* of the slot */
+    char id[];
+};
+
+enum { ENDED_MAX = 64 }; /* more than that are waited for */
+
 struct queue_workers {
     struct queue *queue;
     struct queue_workers_options options;
@@ -58,6 +67,12 @@ struct queue_workers {
     pthread_cond_t wake;
     bool end; /* guarded by: mu */
     atomic_bool stopping;
+    pthread_t finisher;
+    pthread_mutex_t ended_mu;
+    pthread_cond_t ended_wake; /* something ended, or the list is empty again */
+    struct ended *ended;       /* guarded by: ended_mu, as the next two */
+    size_t ended_len;
+    bool ended_end;
 };
 
 static int64_t monotonic(const struct queue *q) {
@@ -132,8 +147,6 @@ static int store_result(struct queue_slot *s, enum queue_result result,
     struct queue *q = s->workers->queue;
     const struct queue_claim *c = &s->claim;
 
-    if (result == QUEUE_DONE)
-        return queue_finish(q, c, st);
     if (arena_exceeded(r->arena)) {
         st_clear(why);
         st_fail(why, ST_INTERNAL, "memory_limit_exceeded",
@@ -163,6 +176,93 @@ static void settle(struct queue_slot *s, enum queue_result result,
         nanosleep(&pause, NULL);
     }
     arena_free(&a);
+}
+
+/*
+ * Done tasks leave the store together, while their workers go on: the wait for the disk
+ * is not a worker's. A process that is killed in between runs such a task once more, as
+ * it does one that was killed a moment earlier.
+ */
+static void finish_soon(struct queue_slot *s) {
+    struct queue_workers *w = s->workers;
+    size_t len = strlen(s->claim.id) + 1;
+    struct ended *e = malloc(sizeof(*e) + len);
+
+    if (!e)
+        abort();
+    e->holder = s->holder;
+    memcpy(e->id, s->claim.id, len);
+    pthread_mutex_lock(&w->ended_mu);
+    while (w->ended_len >= ENDED_MAX)
+        pthread_cond_wait(&w->ended_wake, &w->ended_mu);
+    e->next = w->ended;
+    w->ended = e;
+    w->ended_len++;
+    pthread_cond_broadcast(&w->ended_wake);
+    pthread_mutex_unlock(&w->ended_mu);
+}
+
+/* 0, or -1: the store failed, nothing may have been done. */
+static int delete_ended(struct queue_workers *w, struct arena *a,
+                        const struct ended *list, struct status *st) {
+    struct array_builder ids, holders;
+    const struct store_filter *where;
+
+    array_begin(&ids, a, ENDED_MAX);
+    array_begin(&holders, a, ENDED_MAX);
+    for (const struct ended *e = list; e; e = e->next) {
+        array_push(&ids, value_string(a, e->id));
+        array_push(&holders, value_string(a, e->holder));
+    }
+    where = store_and(a, store_cmp(a, STORE_IN, "id", array_end(&ids)),
+                      store_eq_text(a, "state", "running"),
+                      store_cmp(a, STORE_IN, "leaseHolder", array_end(&holders)), NULL);
+    return store_delete_many(w->queue->deps->store, C_TASKS, where, NULL, st);
+}
+
+static void finish_all(struct queue_workers *w, struct ended *list) {
+    struct timespec pause = {0, 200 * 1000000};
+    struct arena *a = arena_new(0);
+
+    for (int i = 0; i < 20; i++) {
+        struct status st;
+
+        arena_reset(a);
+        st_init(&st, a);
+        if (delete_ended(w, a, list, &st) == 0)
+            break;
+        report_trouble(w, &st);
+        nanosleep(&pause, NULL);
+    }
+    for (struct ended *next; list; list = next) {
+        next = list->next;
+        w->queue->dispatch->ops->release(w->queue->dispatch, list->id);
+        free(list);
+    }
+    arena_free(&a);
+}
+
+static void *finish_ended(void *arg) {
+    struct queue_workers *w = arg;
+
+    pthread_mutex_lock(&w->ended_mu);
+    for (;;) {
+        struct ended *list;
+
+        while (!w->ended && !w->ended_end)
+            pthread_cond_wait(&w->ended_wake, &w->ended_mu);
+        if (!w->ended)
+            break;
+        list = w->ended;
+        w->ended = NULL;
+        w->ended_len = 0;
+        pthread_cond_broadcast(&w->ended_wake);
+        pthread_mutex_unlock(&w->ended_mu);
+        finish_all(w, list);
+        pthread_mutex_lock(&w->ended_mu);
+    }
+    pthread_mutex_unlock(&w->ended_mu);
+    return NULL;
 }
 
 static const char *result_name(enum queue_result r) {
@@ -221,7 +321,9 @@ static void run_claim(struct queue_slot *s, const struct queue_claim *c) {
     st_init(&why, s->arena);
     result = c->kind->run(&r, &why);
     pthread_mutex_lock(&s->mu);
-    if (!s->ended)
+    if (!s->ended && result == QUEUE_DONE)
+        finish_soon(s);
+    else if (!s->ended)
         settle(s, result, &r, &why);
     s->busy = false;
     pthread_mutex_unlock(&s->mu);
@@ -432,6 +534,10 @@ struct queue_workers *queue_workers_start(struct queue *q,
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w->wake, &attr);
     pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&w->ended_mu, NULL);
+    pthread_cond_init(&w->ended_wake, NULL);
+    if (pthread_create(&w->finisher, NULL, finish_ended, w) != 0)
+        abort();
     if (!q->shared)
         take_over(w);
     for (int i = 0; i < QUEUE_COUNT; i++)
@@ -508,6 +614,15 @@ static bool is_busy(struct queue_slot *s) {
     return busy;
 }
 
+/* After it has done what there was. */
+static void end_finisher(struct queue_workers *w) {
+    pthread_mutex_lock(&w->ended_mu);
+    w->ended_end = true;
+    pthread_cond_broadcast(&w->ended_wake);
+    pthread_mutex_unlock(&w->ended_mu);
+    pthread_join(w->finisher, NULL);
+}
+
 bool queue_workers_join(struct queue_workers **wp) {
     struct queue_workers *w = *wp;
     bool clean = true;
@@ -535,8 +650,11 @@ bool queue_workers_join(struct queue_workers **wp) {
         arena_free(&s->arena);
     }
     *wp = NULL;
+    end_finisher(w);
     if (!clean)
         return false; /* a handler still uses it all */
+    pthread_cond_destroy(&w->ended_wake);
+    pthread_mutex_destroy(&w->ended_mu);
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->mu);
     arena_free(&w->arena);
