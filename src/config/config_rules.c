@@ -240,6 +240,17 @@ static void rule_mail(struct rules *r) {
         WARN(r, "SMTP_HOST", "not set: mail is sent only through system webhooks");
 }
 
+static void rule_proxies(struct rules *r) {
+    const struct {
+        const char *name, *value;
+    } proxies[] = {{"HTTP_PROXY", r->c->http_proxy}, {"HTTPS_PROXY", r->c->https_proxy}};
+
+    for (size_t i = 0; i < sizeof(proxies) / sizeof(*proxies); i++)
+        if (proxies[i].value && strncmp(proxies[i].value, "http://", 7) != 0 &&
+            strncmp(proxies[i].value, "https://", 8) != 0)
+            FAIL(r, proxies[i].name, "bad-format", "http://[user:password@]host:port");
+}
+
 static void rule_credentials(struct rules *r) {
     const struct config *c = r->c;
     const char *name = "CONNECTION_CREDENTIALS_EXTERNAL_API_ENDPOINT_URL";
@@ -292,6 +303,7 @@ void config_apply_rules(struct arena *a, struct config *c, struct config_report 
         rule_buckets(&r);
         rule_storage_credentials(&r);
         rule_mail(&r);
+        rule_proxies(&r);
         rule_credentials(&r);
         rule_tasks(&r);
     }

@@ -507,9 +507,12 @@ static int node_runs(struct request *rq, struct reply *rp, struct status *st) {
     return list_node_runs(rq, rp, NULL, st);
 }
 
-/*
- * One node run by its id; clients also put the query of the list here: "", "cursor=x".
- */
+/* Where the SDK puts the query of the list. */
+static int node_runs_from(struct request *rq, struct reply *rp, struct status *st) {
+    return list_node_runs(rq, rp, rq->param[2], st);
+}
+
+/* One node run by its id; nothing, and other misplaced queries, mean the list. */
 static int node_run(struct request *rq, struct reply *rp, struct status *st) {
     const char *id = rq->param[2];
     const struct value *run, *doc, *out;
@@ -517,8 +520,6 @@ static int node_run(struct request *rq, struct reply *rp, struct status *st) {
 
     if (*id == '\0')
         return list_node_runs(rq, rp, NULL, st);
-    if (strncmp(id, "cursor=", 7) == 0)
-        return list_node_runs(rq, rp, id[7] ? id + 7 : NULL, st);
     if (strchr(id, '='))
         return list_node_runs(rq, rp, NULL, st);
     if (find_run(rq, &run, st) < 0)
@@ -665,6 +666,7 @@ static const struct route rows[] = {
     {HTTP_GET,  "/flow-runs/{id}/output",    output,       ACCESS_CUSTOMER, 0, "What the last nodes gave; 202 while the run goes on.", "cursor", NULL, NULL, NULL},
     {HTTP_GET,  "/flow-runs/{id}/output/{nodeKey}", output_of, ACCESS_CUSTOMER, 0, "What a node gave.", "cursor", NULL, NULL, NULL},
     {HTTP_GET,  "/flow-runs/{id}/nodes/{nodeKey}/runs", node_runs, ACCESS_CUSTOMER, 0, "Lists runs of a node.", "limit,cursor", NULL, "Page<FlowNodeRun>", NULL},
+    {HTTP_GET,  "/flow-runs/{id}/nodes/{nodeKey}/runs/cursor={cursor}", node_runs_from, ACCESS_CUSTOMER, ROUTE_UNDOCUMENTED, "Lists runs of a node, from where a page ended.", NULL, NULL, "Page<FlowNodeRun>", NULL},
     {HTTP_GET,  "/flow-runs/{id}/nodes/{nodeKey}/runs/{nodeRunId*}", node_run, ACCESS_CUSTOMER, 0, "One run of a node.", NULL, NULL, "FlowNodeRun", NULL},
     {HTTP_GET,  "/flow-runs/{id}/nodes/{nodeKey}/outputs", node_outputs, ACCESS_CUSTOMER, 0, "Lists outputs of a node.", "limit,cursor", NULL, "Page<FlowNodeOutput>", NULL},
     {HTTP_GET,  "/flow-runs/{id}/nodes/{nodeKey}/output/{outputId}", node_output, ACCESS_CUSTOMER, 0, "One output of a node.", NULL, NULL, "FlowNodeOutput", NULL},

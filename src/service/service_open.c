@@ -90,6 +90,9 @@ int service_open_http(struct service *s, struct status *st) {
     return http_client_open(
         &(struct http_client_options){
             .private_allow = c->private_network_allow,
+            .http_proxy_uri = c->http_proxy,
+            .https_proxy_uri = c->https_proxy,
+            .no_proxy = c->no_proxy,
             .ca_file = c->extra_ca_file,
             .user_agent = "membrane/" MEMBRANE_VERSION,
         },

@@ -199,7 +199,7 @@ static void documented_integers_have_their_defaults_and_ranges(void **state) {
     assert_int_equal(config->max_queued_tasks_memory_mb, 1024);
     assert_int_equal(config->max_queued_tasks_process_time_seconds, 3000);
     assert_int_equal(LOAD("IS_QUEUED_TASKS_WORKER=1", "HEADERS_TIMEOUT_MS=0",
-                          "MAX_NODE_RUN_OUTPUT_SIZE_MB=50",
+                          "MAX_NODE_RUN_OUTPUT_SIZE_MB=50", /* S154 */
                           "MAX_QUEUED_TASKS_MEMORY_MB=2048",
                           "MAX_QUEUED_TASKS_PROCESS_TIME_SECONDS=5000"),
                      0);

@@ -205,3 +205,43 @@ test('an application that is not there is a connection error, not a 5xx', async 
     assert.equal(answer.status, 400);
     assert.equal(JSON.parse(answer.body).type, 'connection');
 });
+
+test("calls for users go through the operator's proxy, others do not", async () => {
+    const asked = [];
+    const proxy = http.createServer((request, response) => {
+        asked.push({ url: request.url, auth: request.headers['proxy-authorization'] });
+        response.setHeader('content-type', 'application/json');
+        response.end('{"by":"the proxy"}');
+    });
+    await new Promise((done) => proxy.listen(0, '127.0.0.1', done));
+    const own = await startServer({
+        env: {
+            PRIVATE_NETWORK_ALLOW: '127.0.0.1',
+            HTTP_PROXY: `http://me:pass-of-proxy@127.0.0.1:${proxy.address().port}`,
+            NO_PROXY: '127.0.0.1',
+        },
+    });
+    try {
+        const call = caller(own.apiUri, adminToken(workspaceOf(own)));
+        const run = async (to) => {
+            const config = { request: { uri: to } };
+            const { body } = await call('POST', '/actions', { name: 'A', type: 'http-request', config });
+            return (await call('POST', `/actions/${body.id}/run`, {})).body;
+        };
+        const through_ = await run('http://app.example/things?a=1');
+        assert.deepEqual(through_.output?.data, { by: 'the proxy' }, JSON.stringify(through_));
+        assert.equal(asked[0].url, 'http://app.example/things?a=1');
+        assert.equal(Buffer.from(asked[0].auth.split(' ')[1], 'base64').toString(), 'me:pass-of-proxy');
+        serve = plain(200, '{"by":"the application"}', { 'content-type': 'application/json' });
+        assert.deepEqual((await run(`${uri}/direct`)).output?.data, { by: 'the application' });
+        assert.equal(asked.length, 1);
+        // names of the inside are not even asked of the proxy
+        assert.equal((await run('http://localhost/')).type, 'action_run');
+        assert.equal(asked.length, 1);
+        assert.ok(!own.stderr.includes('pass-of-proxy'));
+    } finally {
+        await own.stop();
+        proxy.close();
+        proxy.closeAllConnections();
+    }
+});

@@ -42,10 +42,39 @@ test('GET / of every service answers 200 without redirect, HEAD too', async () =
     }
 });
 
+// S156: the three core roles that `up` plays answer on the API's port; the workers and the
+// orchestrator in processes of their own are in modes.test.mjs
+test('every service has metrics that a strict reader understands', async () => {
+    const paths = [
+        server.apiUri + '/prometheus', server.apiUri + '/prometheus/queued-tasks', server.uiUri + '/prometheus',
+        server.consoleUri + '/prometheus', server.runnerUri + '/api/v2/prometheus',
+    ];
+    const sample = /^[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\["\\n])*",?)*\})? (NaN|[+-]?Inf|[+-]?[0-9.]+(e[+-]?[0-9]+)?)$/;
+    for (const path of paths) {
+        const answer = await fetch(path);
+        assert.equal(answer.status, 200, path);
+        assert.match(answer.headers.get('content-type'), /^text\/plain/);
+        const lines = (await answer.text()).trimEnd().split('\n');
+        const typed = new Set();
+        for (const line of lines) {
+            const [, kind, name] = /^# (HELP|TYPE) (\S+) \S/.exec(line) ?? [];
+            if (kind === 'TYPE') {
+                assert.ok(!typed.has(name), `${path}: ${name} twice`);
+                typed.add(name);
+            } else if (!kind) {
+                assert.match(line, sample, path);
+                const base = line.match(/^[^ {]+/)[0];
+                assert.ok(typed.has(base) || typed.has(base.replace(/_(bucket|sum|count)$/, '')), `${path}: ${base} has no type`);
+            }
+        }
+        assert.ok(typed.size > 0, path);
+    }
+});
+
 test('readiness names its checks when asked', async () => {
     const body = await (await fetch(server.apiUri + '/readyz?verbose=1')).json();
     assert.equal(body.status, 'ready');
-    assert.deepEqual(body.checks.map((c) => [c.name, c.ok]), [['start', true], ['drain', true], ['store', true]]);
+    assert.deepEqual(body.checks.map((c) => [c.name, c.ok]), [['start', true], ['drain', true], ['store', true], ['objects', true]]);
 });
 
 // S95 S106 S109 S110 S111: addresses reach the page when it is served
