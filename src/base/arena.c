@@ -151,6 +151,9 @@ void arena_reset(struct arena *a) {
         a->block = block_new(BLOCK_FIRST);
     }
     a->block->used = 0;
+    /* From the start again: an arena that is used many times would come to take blocks of
+     * the largest size for its first few kB. */
+    a->next_size = a->block->size * 2 < BLOCK_MAX ? a->block->size * 2 : BLOCK_MAX;
     charge(a, a->block->size);
     POISON(a->block->mem, a->block->size);
     a->used = 0;

@@ -43,6 +43,9 @@ enum {
     STALL_BYTES_PER_S = 100,
 };
 
+/* Each call on the loop holds one while it waits, and they may be thousands. */
+#define LOOP_BUFFER_BYTES 4096L
+
 struct http_client {
     struct http_client_options o;
     struct arena *arena;
@@ -572,6 +575,8 @@ static int check_proxy(struct hop *h, struct arena *a, struct status *st) {
                : st_fail(st, ST_BAD_REQUEST, NULL, "The proxy URL is not valid");
 }
 
+/* With a buffer of our size: a handle that still has one of an earlier call, as after a
+ * failed resolution, refuses it and is not used again. */
 static CURL *take_handle(struct http_client *c) {
     CURL *easy = NULL;
 
@@ -579,7 +584,12 @@ static CURL *take_handle(struct http_client *c) {
     if (c->spare_len > 0)
         easy = c->spare[--c->spare_len];
     pthread_mutex_unlock(&c->mu);
-    if (!easy && !(easy = curl_easy_init()))
+    if (easy && curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, LOOP_BUFFER_BYTES) == CURLE_OK)
+        return easy;
+    curl_easy_cleanup(easy);
+    easy = curl_easy_init();
+    if (!easy ||
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, LOOP_BUFFER_BYTES) != CURLE_OK)
         abort();
     return easy;
 }

@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/futex.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -49,7 +50,9 @@ struct http_pool {
     struct worker *idle;
     struct http_job *first, *last; /* waiting for a thread */
     unsigned threads, jobs, max_jobs;
-    bool growing; /* the grower watches the queue */
+    unsigned starting; /* of threads: have not come for a job yet */
+    bool grew;         /* beyond FEW_THREADS since memory was last given back */
+    bool growing;      /* the grower watches the queue */
     bool stop;
 };
 
@@ -109,8 +112,18 @@ static bool wait_until_told(struct worker *w, int timeout_ms) {
     return true;
 }
 
+/* What thousands of parked jobs held stays with the allocator unless it is asked. */
+static void give_memory_back(struct http_pool *p) {
+    p->grew = false;
+    pthread_mutex_unlock(&p->mu);
+    malloc_trim(0);
+    pthread_mutex_lock(&p->mu);
+}
+
 /* Takes the lock: the last that this thread does with the pool. */
 static struct http_job *end(struct http_pool *p) {
+    if (p->grew && p->threads <= MIN_THREADS + 1)
+        give_memory_back(p);
     p->threads--;
     pthread_cond_signal(&p->ended);
     pthread_mutex_unlock(&p->mu);
@@ -149,6 +162,7 @@ static void *work(void *arg) {
     struct http_job *job;
 
     pthread_mutex_lock(&p->mu);
+    p->starting--;
     while ((job = next_job(p, &w))) {
         job->run(job);
         pthread_mutex_lock(&p->mu);
@@ -163,6 +177,8 @@ static int spawn(struct http_pool *p) {
     if (pthread_create(&thread, &p->thread_attr, work, p) != 0)
         return -1;
     p->threads++;
+    p->starting++;
+    p->grew |= p->threads > FEW_THREADS;
     return 0;
 }
 
@@ -189,12 +205,14 @@ static void *grow(void *arg) {
     while (!p->stop) {
         struct timespec until;
         int64_t old;
+        unsigned due = 0;
 
         if (!wide && p->threads > FEW_THREADS) {
             wide = true;
             pthread_mutex_unlock(&p->mu);
             widen_futex_table(p->max_jobs);
             pthread_mutex_lock(&p->mu);
+            continue; /* the pool may have been stopped meanwhile */
         }
 
         p->growing = p->first != NULL;
@@ -208,8 +226,9 @@ static void *grow(void *arg) {
         old = now_us() - GROW_AFTER_US;
         for (struct http_job *job = p->first; job && job->queued_us <= old;
              job = job->next)
-            if (p->threads >= p->max_jobs || spawn(p) < 0)
-                break;
+            due++;
+        while (p->starting < due && p->threads < p->max_jobs && spawn(p) == 0)
+            ;
     }
     pthread_mutex_unlock(&p->mu);
     return NULL;

@@ -95,6 +95,25 @@ static void arenas_that_share_a_budget_spend_it_together(void **state) {
     arena_free(&b);
 }
 
+static void an_arena_that_is_used_again_takes_no_more(void **state) {
+    struct arena_budget budget = {.limit = 100000000};
+    struct arena *a = arena_new(4000);
+    size_t first = 0;
+
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        arena_set_budget(a, &budget);
+        for (int i = 0; i < 60; i++)
+            arena_alloc(a, 100);
+        if (round == 1)
+            first = budget.used;
+        if (round > 1)
+            assert_int_equal(budget.used, first);
+        arena_reset(a);
+    }
+    arena_free(&a);
+}
+
 static void printed_text_of_any_length_is_whole(void **state) {
     struct arena *a = arena_new(0);
     char *s = arena_printf(a, "%0500d|%s", 7, "end");
@@ -112,6 +131,7 @@ int main(void) {
         cmocka_unit_test(deferred_functions_run_last_in_first_out),
         cmocka_unit_test(the_limit_shows_after_it_is_passed),
         cmocka_unit_test(arenas_that_share_a_budget_spend_it_together),
+        cmocka_unit_test(an_arena_that_is_used_again_takes_no_more),
         cmocka_unit_test(printed_text_of_any_length_is_whole),
     };
 
