@@ -17,6 +17,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
