@@ -36,7 +36,7 @@
 enum {
     MAX_STARTING = 8,
     READY_MS = 15000,
-    WAIT_FOR_PROCESS_MS = 20000,
+    WAIT_FOR_PROCESS_MS = 60000, /* the self-test at start may be under way */
     GIVE_UP_AFTER = 5, /* processes in a row that never got ready: jobs are refused */
     GIVE_UP_ZYGOTES_AFTER = 3,
     MAX_LOST = 5,    /* jobs in a row that a child did not take */
