@@ -269,9 +269,11 @@ test('a run is repeated, whole or from any node run on with the input recorded t
     await assert.rejects(replay(run, { nodeRunId: second.id }), /asRecorded/);
     const open = app.hold();
     const busy = await (await flow(loop('/slow'))).startRun();
+    await until(() => app.bodies('/slow').length === 1, 'its first record');
     await assert.rejects(customer.post(`flow-runs/${busy.id}/replay`, {}), /not ended/);
     await customer.flowRun(busy.id).stop();
     open();
+    app.seen.length = 0;
 });
 
 test('a run is stopped between node runs; stopped stays stopped', async () => {
