@@ -31,6 +31,7 @@ struct redis_peer {
     enum redis_form form;
     char dir[64];
     int nodes;
+    bool is_new;
     int port[NODES_MAX], bus[NODES_MAX];
     pid_t pid[NODES_MAX];
     char uri[NODES_MAX][128], ca[128];
@@ -128,12 +129,22 @@ static bool answers(const struct redis_peer *p, int node) {
     }
 }
 
-void redis_peer_start(struct redis_peer *p, int node) {
+static void choose_ports(struct redis_peer *p, int node) {
+    p->port[node] = free_port();
+    p->bus[node] = free_port();
+    if (p->form == REDIS_FORM_TLS)
+        snprintf(p->uri[node], sizeof(p->uri[node]), "rediss://:%s@localhost:%d",
+                 PASSWORD_ENCODED, p->port[node]);
+    else
+        snprintf(p->uri[node], sizeof(p->uri[node]), "redis://127.0.0.1:%d",
+                 p->port[node]);
+}
+
+static void spawn(struct redis_peer *p, int node) {
     char port[16], bus[16], name[32];
     const char *args[ARGS_MAX] = {"redis-server", "--bind", "127.0.0.1", "--save", "",
                                   "--appendonly", "no",     "--dir",     p->dir};
     int n = 9;
-    int status;
 
     snprintf(port, sizeof(port), "%d", p->port[node]);
     snprintf(bus, sizeof(bus), "%d", p->bus[node]);
@@ -167,7 +178,24 @@ void redis_peer_start(struct redis_peer *p, int node) {
             execvp(args[0], (char *const *)args);
         _exit(127);
     }
-    REDIS_AWAIT(answers(p, node) || waitpid(p->pid[node], &status, WNOHANG) > 0);
+}
+
+/* Somebody may have taken the port meanwhile: then again, at first on another one. */
+void redis_peer_start(struct redis_peer *p, int node) {
+    for (int i = 0; i < 50; i++) {
+        bool died = false;
+
+        spawn(p, node);
+        REDIS_AWAIT((died = waitpid(p->pid[node], NULL, WNOHANG) > 0) ||
+                    answers(p, node));
+        if (!died)
+            return;
+        p->pid[node] = 0;
+        if (p->is_new)
+            choose_ports(p, node);
+        redis_peer_nap();
+    }
+    fail_msg("redis-server does not start");
 }
 
 void redis_peer_kill(struct redis_peer *p, int node) {
@@ -203,16 +231,12 @@ static struct redis_peer *make(enum redis_form form, int nodes) {
     assert_non_null(mkdtemp(p->dir));
     if (form == REDIS_FORM_TLS)
         make_certificates(p);
+    p->is_new = true;
     for (int i = 0; i < nodes; i++) {
-        p->port[i] = free_port();
-        p->bus[i] = free_port();
-        if (form == REDIS_FORM_TLS)
-            snprintf(p->uri[i], sizeof(p->uri[i]), "rediss://:%s@localhost:%d",
-                     PASSWORD_ENCODED, p->port[i]);
-        else
-            snprintf(p->uri[i], sizeof(p->uri[i]), "redis://127.0.0.1:%d", p->port[i]);
+        choose_ports(p, i);
         redis_peer_start(p, i);
     }
+    p->is_new = false;
     return p;
 }
 
