@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -171,6 +172,7 @@ static void spawn(struct redis_peer *p, int node) {
     if (p->pid[node] == 0) {
         int null = open("/dev/null", O_RDWR);
 
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashed leaves none behind */
         dup2(null, 0);
         dup2(null, 1);
         dup2(null, 2);
