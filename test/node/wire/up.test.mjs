@@ -74,7 +74,7 @@ test('every service has metrics that a strict reader understands', async () => {
 test('readiness names its checks when asked', async () => {
     const body = await (await fetch(server.apiUri + '/readyz?verbose=1')).json();
     assert.equal(body.status, 'ready');
-    assert.deepEqual(body.checks.map((c) => [c.name, c.ok]), [['start', true], ['drain', true], ['store', true], ['objects', true]]);
+    assert.deepEqual(body.checks.map((c) => [c.name, c.ok]), [['start', true], ['drain', true], ['store', true], ['redis', true], ['objects', true]]);
 });
 
 // S95 S106 S109 S110 S111: addresses reach the page when it is served
