@@ -201,6 +201,12 @@ int service_open(struct service *s, int *ret_exit, struct status *st) {
         return -1;
     if (!(c->services & SERVICE_CORE))
         return 0;
+    /* Keeping them here all the same would break what the operator asked for. */
+    if (strcmp(c->connection_credentials_storage_type, "external_api") == 0)
+        return st_fail(
+            st, ST_CONFIGURATION, NULL,
+            "CONNECTION_CREDENTIALS_STORAGE_TYPE=external_api is not supported "
+            "by this version: only \"database\" is");
     if (c->data_dir && service_make_dir(c->data_dir, st) < 0)
         return -1;
     *ret_exit = EX_TEMPFAIL;

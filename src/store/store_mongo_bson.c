@@ -380,13 +380,12 @@ static struct value read_embedded(struct arena *a, const bson_iter_t *it, int de
 static struct value read_foreign(struct arena *a, const bson_iter_t *it) {
     bson_decimal128_t decimal;
     char text[BSON_DECIMAL128_STRING];
+    size_t len;
 
     switch (bson_iter_type(it)) {
     case BSON_TYPE_DATE_TIME:
-        return value_string_ref(
-            arena_memdup(a, text,
-                         value_format_date((double)bson_iter_date_time(it), text)),
-            strlen(text));
+        len = value_format_date((double)bson_iter_date_time(it), text);
+        return value_string_ref(arena_memdup(a, text, len), len);
     case BSON_TYPE_OID:
         bson_oid_to_string(bson_iter_oid(it), text);
         return value_string_ref(arena_strdup(a, text), 24);

@@ -155,6 +155,12 @@ test('a start that fails says why, with its status', async () => {
     assert.equal((await bad.ended).code, 78);
     assert.match(bad.stderr, /config error: STORAGE_PROVIDER: unknown-value/);
     assert.match(bad.stderr, /config error: LOG_LEVEL: unknown-value/);
+    const elsewhere = launch(['up', '--data', tempDir(), '--port', '0'], {
+        CONNECTION_CREDENTIALS_STORAGE_TYPE: 'external_api',
+        CONNECTION_CREDENTIALS_EXTERNAL_API_ENDPOINT_URL: 'https://vault.example.com',
+    });
+    assert.equal((await elsewhere.ended).code, 78, elsewhere.stderr);
+    assert.match(elsewhere.stderr, /external_api is not supported/);
 });
 
 test('the data directory is private', () => {
