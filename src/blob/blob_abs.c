@@ -148,45 +148,9 @@ static void abs_abandon(struct cloud_upload *u) {
     (void)u;
 }
 
-static const struct cloud_ops abs_cloud_ops = {
-    .title = "Azure Blob Storage",
-    .authorize = abs_authorize,
-    .address = abs_address,
-    .version_header = "ETag",
-    .require_version = abs_require_version,
-    .error_code = abs_error_code,
-    .is_missing_bucket = abs_is_missing_bucket,
-    .put = abs_put,
-    .begin = abs_begin,
-    .part = abs_part,
-    .finish = abs_finish,
-    .abandon = abs_abandon,
-};
-
-/* ---- The rest of the interface ---- */
-
-static int abs_remove(struct blob *b, enum blob_bucket bucket, const char *key,
-                      struct status *st) {
-    struct cloud *c = (struct cloud *)b;
-    struct arena *a = arena_new(0);
-    struct cloud_request rq = {.method = "DELETE"};
-    struct http_answer answer;
-    int rc;
-
-    abs_address(c, a, bucket, key, &rq);
-    cloud_header(&rq, "x-ms-delete-snapshots", "include");
-    rc = cloud_send(c, a, &rq, &answer, st);
-    if (rc == 0 && answer.status == 404 && !cloud_bucket_is_missing(c, a, &answer))
-        rc = 1;
-    else if (rc == 0 && answer.status != 202)
-        rc = cloud_fail(c, a, &answer, "Deleting", key, st);
-    arena_free(&a);
-    return rc;
-}
-
-static int list_page(struct cloud *c, struct arena *a, enum blob_bucket bucket,
-                     const char *prefix, size_t limit, struct array_builder *keys,
-                     const char **marker, struct status *st) {
+static int abs_list_page(struct cloud *c, struct arena *a, enum blob_bucket bucket,
+                         const char *prefix, size_t limit, struct array_builder *keys,
+                         const char **marker, struct status *st) {
     struct cloud_request rq = {.method = "GET"};
     size_t wanted = limit - keys->len;
     const struct xml_node *root;
@@ -214,35 +178,48 @@ static int list_page(struct cloud *c, struct arena *a, enum blob_bucket bucket,
     return 0;
 }
 
-static int abs_list(struct blob *b, struct arena *a, enum blob_bucket bucket,
-                    const char *prefix, size_t limit, const struct value **ret_keys,
-                    struct status *st) {
-    struct array_builder keys;
-    const char *marker = NULL;
-
-    array_begin(&keys, a, 0);
-    do {
-        if (list_page((struct cloud *)b, a, bucket, prefix, limit, &keys, &marker, st) <
-            0)
-            return -1;
-    } while (marker && *marker && keys.len < limit);
-    *ret_keys = array_end(&keys);
-    return 0;
+static int abs_sign_address(struct cloud *c, struct arena *a, enum blob_bucket bucket,
+                            const char *key, int ttl_s, const char **ret_url,
+                            struct status *st) {
+    return abs_presign(abs_of(c), a, bucket, key, ttl_s, ret_url, st);
 }
 
-static int abs_url(struct blob *b, struct arena *a, enum blob_bucket bucket,
-                   const char *key, int ttl_s, const char **ret_url, struct status *st) {
+static const struct cloud_ops abs_cloud_ops = {
+    .title = "Azure Blob Storage",
+    .authorize = abs_authorize,
+    .address = abs_address,
+    .version_header = "ETag",
+    .require_version = abs_require_version,
+    .error_code = abs_error_code,
+    .is_missing_bucket = abs_is_missing_bucket,
+    .put = abs_put,
+    .begin = abs_begin,
+    .part = abs_part,
+    .finish = abs_finish,
+    .abandon = abs_abandon,
+    .list_page = abs_list_page,
+    .presign = abs_sign_address,
+};
+
+/* ---- The rest of the interface ---- */
+
+static int abs_remove(struct blob *b, enum blob_bucket bucket, const char *key,
+                      struct status *st) {
     struct cloud *c = (struct cloud *)b;
+    struct arena *a = arena_new(0);
+    struct cloud_request rq = {.method = "DELETE"};
+    struct http_answer answer;
     int rc;
 
-    if (bucket == BLOB_STATIC) {
-        *ret_url = cloud_static_url(c, a, key);
-        return 0;
-    }
-    rc = abs_presign(abs_of(c), a, bucket, key, ttl_s, ret_url, st);
-    if (rc == 1)
-        *ret_url = cloud_own_url(c, a, bucket, key, ttl_s);
-    return rc < 0 ? -1 : 0;
+    abs_address(c, a, bucket, key, &rq);
+    cloud_header(&rq, "x-ms-delete-snapshots", "include");
+    rc = cloud_send(c, a, &rq, &answer, st);
+    if (rc == 0 && answer.status == 404 && !cloud_bucket_is_missing(c, a, &answer))
+        rc = 1;
+    else if (rc == 0 && answer.status != 202)
+        rc = cloud_fail(c, a, &answer, "Deleting", key, st);
+    arena_free(&a);
+    return rc;
 }
 
 static void abs_close(struct blob *b) {
@@ -261,8 +238,8 @@ static const struct blob_ops abs_ops = {
     .open = cloud_open,
     .stat = cloud_stat,
     .remove = abs_remove,
-    .list = abs_list,
-    .url = abs_url,
+    .list = cloud_list,
+    .url = cloud_url,
     .ping = cloud_ping,
     .describe = cloud_describe,
     .close = abs_close,

@@ -370,15 +370,41 @@ int cloud_describe(struct blob *b, struct arena *a, const char **ret_text,
     return 0;
 }
 
-const char *cloud_static_url(const struct cloud *c, struct arena *a, const char *key) {
-    return arena_printf(a, "%s/%s", c->o.config->base_static_uri,
-                        blob_key_encode(a, key));
+/*
+ * Static objects have an address for good, below BASE_STATIC_URI; where the credentials
+ * can't sign, the API's own signed link stands in.
+ */
+int cloud_url(struct blob *b, struct arena *a, enum blob_bucket bucket, const char *key,
+              int ttl_s, const char **ret_url, struct status *st) {
+    struct cloud *c = (struct cloud *)b;
+    int rc;
+
+    if (bucket == BLOB_STATIC) {
+        *ret_url = arena_printf(a, "%s/%s", c->o.config->base_static_uri,
+                                blob_key_encode(a, key));
+        return 0;
+    }
+    rc = c->ops->presign(c, a, bucket, key, ttl_s, ret_url, st);
+    if (rc == 1)
+        *ret_url =
+            blob_signed_link(b, a, bucket, key, clock_now_ms(c->o.clock) / 1000 + ttl_s);
+    return rc < 0 ? -1 : 0;
 }
 
-const char *cloud_own_url(const struct cloud *c, struct arena *a, enum blob_bucket bucket,
-                          const char *key, int ttl_s) {
-    return blob_signed_link(&c->base, a, bucket, key,
-                            clock_now_ms(c->o.clock) / 1000 + ttl_s);
+int cloud_list(struct blob *b, struct arena *a, enum blob_bucket bucket,
+               const char *prefix, size_t limit, const struct value **ret_keys,
+               struct status *st) {
+    struct cloud *c = (struct cloud *)b;
+    struct array_builder keys;
+    const char *cursor = NULL;
+
+    array_begin(&keys, a, 0);
+    do {
+        if (c->ops->list_page(c, a, bucket, prefix, limit, &keys, &cursor, st) < 0)
+            return -1;
+    } while (cursor && *cursor && keys.len < limit);
+    *ret_keys = array_end(&keys);
+    return 0;
 }
 
 /* ---- Reading ---- */

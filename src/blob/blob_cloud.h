@@ -14,6 +14,7 @@
 #include "blob_priv.h"
 #include "http/http_client.h"
 
+struct array_builder;
 struct buf;
 
 enum {
@@ -61,6 +62,14 @@ struct cloud_ops {
                 struct status *st);
     int (*finish)(struct cloud_upload *u, struct status *st);
     void (*abandon)(struct cloud_upload *u);
+    /* Adds the keys of one page, up to limit in all; *cursor continues behind it (NULL
+     * at first, and at the end). */
+    int (*list_page)(struct cloud *c, struct arena *a, enum blob_bucket bucket,
+                     const char *prefix, size_t limit, struct array_builder *keys,
+                     const char **cursor, struct status *st);
+    /* An address that may be read for ttl_s; 1 when the credentials can't sign one. */
+    int (*presign)(struct cloud *c, struct arena *a, enum blob_bucket bucket,
+                   const char *key, int ttl_s, const char **ret_url, struct status *st);
 };
 
 struct cloud {
@@ -125,17 +134,17 @@ int cloud_write(struct blob *b, enum blob_bucket bucket, const char *key,
 int cloud_open(struct blob *b, struct arena *a, enum blob_bucket bucket, const char *key,
                struct blob_reader **ret_reader, struct blob_info *ret_info,
                struct status *st);
+int cloud_list(struct blob *b, struct arena *a, enum blob_bucket bucket,
+               const char *prefix, size_t limit, const struct value **ret_keys,
+               struct status *st);
+int cloud_url(struct blob *b, struct arena *a, enum blob_bucket bucket, const char *key,
+              int ttl_s, const char **ret_url, struct status *st);
 int cloud_ping(struct blob *b, struct status *st);
 int cloud_describe(struct blob *b, struct arena *a, const char **ret_text,
                    struct status *st);
 /* HEAD of the object's address. 1 absent. */
 int cloud_stat(struct blob *b, struct arena *a, enum blob_bucket bucket, const char *key,
                struct blob_info *ret_info, struct status *st);
-/* The address of a static object: for good, below BASE_STATIC_URI. */
-const char *cloud_static_url(const struct cloud *c, struct arena *a, const char *key);
-/* The API's own signed link, for credentials that can't sign. */
-const char *cloud_own_url(const struct cloud *c, struct arena *a, enum blob_bucket bucket,
-                          const char *key, int ttl_s);
 void cloud_fill_info(struct arena *a, const struct http_answer *answer,
                      struct blob_info *ret);
 

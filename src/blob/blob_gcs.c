@@ -209,21 +209,6 @@ static void gcs_abandon(struct cloud_upload *u) {
     cloud_send(u->c, u->arena, &rq, &answer, &ignored);
 }
 
-static const struct cloud_ops gcs_cloud_ops = {
-    .title = "Google Cloud Storage",
-    .authorize = gcs_authorize,
-    .address = gcs_address,
-    .version_header = "x-goog-generation",
-    .require_version = gcs_require_version,
-    .error_code = gcs_error_code,
-    .is_missing_bucket = gcs_is_missing_bucket,
-    .put = gcs_put,
-    .begin = gcs_begin,
-    .part = gcs_part,
-    .finish = gcs_finish,
-    .abandon = gcs_abandon,
-};
-
 /* ---- The rest of the interface ---- */
 
 static int gcs_stat(struct blob *b, struct arena *a, enum blob_bucket bucket,
@@ -268,9 +253,9 @@ static int gcs_remove(struct blob *b, enum blob_bucket bucket, const char *key,
     return rc;
 }
 
-static int list_page(struct cloud *c, struct arena *a, enum blob_bucket bucket,
-                     const char *prefix, size_t limit, struct array_builder *keys,
-                     const char **token, struct status *st) {
+static int gcs_list_page(struct cloud *c, struct arena *a, enum blob_bucket bucket,
+                         const char *prefix, size_t limit, struct array_builder *keys,
+                         const char **token, struct status *st) {
     struct cloud_request rq = {.method = "GET", .origin = gcs_of(c)->origin};
     size_t wanted = limit - keys->len;
     const struct value *v, *items;
@@ -297,21 +282,6 @@ static int list_page(struct cloud *c, struct arena *a, enum blob_bucket bucket,
             array_push(keys, value_string(a, name));
     }
     *token = value_get_string(v, "nextPageToken", NULL);
-    return 0;
-}
-
-static int gcs_list(struct blob *b, struct arena *a, enum blob_bucket bucket,
-                    const char *prefix, size_t limit, const struct value **ret_keys,
-                    struct status *st) {
-    struct array_builder keys;
-    const char *token = NULL;
-
-    array_begin(&keys, a, 0);
-    do {
-        if (list_page((struct cloud *)b, a, bucket, prefix, limit, &keys, &token, st) < 0)
-            return -1;
-    } while (token && *token && keys.len < limit);
-    *ret_keys = array_end(&keys);
     return 0;
 }
 
@@ -366,21 +336,15 @@ static int sign(void *ctx, struct arena *a, const char *text, struct bytes *ret_
     return sign_by_iam(s, a, text, ret_signature, st);
 }
 
-static int gcs_url(struct blob *b, struct arena *a, enum blob_bucket bucket,
-                   const char *key, int ttl_s, const char **ret_url, struct status *st) {
-    struct cloud *c = (struct cloud *)b;
+static int gcs_presign(struct cloud *c, struct arena *a, enum blob_bucket bucket,
+                       const char *key, int ttl_s, const char **ret_url,
+                       struct status *st) {
     struct cloud_request rq = {.method = "GET", .origin = gcs_of(c)->origin};
     struct credentials k;
     struct signer signer = {c, &k};
 
-    if (bucket == BLOB_STATIC) {
-        *ret_url = cloud_static_url(c, a, key);
-        return 0;
-    }
-    if (gcs_of(c)->is_emulator) {
-        *ret_url = cloud_own_url(c, a, bucket, key, ttl_s);
-        return 0;
-    }
+    if (gcs_of(c)->is_emulator)
+        return 1;
     if (credentials_get(c->credentials, a, &k, st) < 0)
         return -1;
     rq.path = arena_printf(a, "/%s/%s", c->bucket[bucket], cloud_encode(a, key, true));
@@ -391,9 +355,25 @@ static int gcs_url(struct blob *b, struct arena *a, enum blob_bucket bucket,
     if (!st->key || strcmp(st->key, "storage_denied") != 0)
         return -1;
     st_clear(st);
-    *ret_url = cloud_own_url(c, a, bucket, key, ttl_s);
-    return 0;
+    return 1;
 }
+
+static const struct cloud_ops gcs_cloud_ops = {
+    .title = "Google Cloud Storage",
+    .authorize = gcs_authorize,
+    .address = gcs_address,
+    .version_header = "x-goog-generation",
+    .require_version = gcs_require_version,
+    .error_code = gcs_error_code,
+    .is_missing_bucket = gcs_is_missing_bucket,
+    .put = gcs_put,
+    .begin = gcs_begin,
+    .part = gcs_part,
+    .finish = gcs_finish,
+    .abandon = gcs_abandon,
+    .list_page = gcs_list_page,
+    .presign = gcs_presign,
+};
 
 static void gcs_close(struct blob *b) {
     struct gcs *s = (struct gcs *)b;
@@ -408,8 +388,8 @@ static const struct blob_ops gcs_ops = {
     .open = cloud_open,
     .stat = gcs_stat,
     .remove = gcs_remove,
-    .list = gcs_list,
-    .url = gcs_url,
+    .list = cloud_list,
+    .url = cloud_url,
     .ping = cloud_ping,
     .describe = cloud_describe,
     .close = gcs_close,

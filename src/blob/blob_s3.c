@@ -247,47 +247,9 @@ static void s3_abandon(struct cloud_upload *u) {
     cloud_send(u->c, u->arena, &rq, &answer, &ignored);
 }
 
-static const struct cloud_ops s3_cloud_ops = {
-    .title = "S3",
-    .authorize = s3_authorize,
-    .address = s3_address,
-    .version_header = "ETag",
-    .require_version = s3_require_version,
-    .error_code = s3_error_code,
-    .is_missing_bucket = s3_is_missing_bucket,
-    .put = s3_put,
-    .begin = s3_begin,
-    .part = s3_part,
-    .finish = s3_finish,
-    .abandon = s3_abandon,
-};
-
-/* ---- The rest of the interface ---- */
-
-/* DELETE does not tell whether there was anything: that is asked first. */
-static int s3_remove(struct blob *b, enum blob_bucket bucket, const char *key,
-                     struct status *st) {
-    struct cloud *c = (struct cloud *)b;
-    struct arena *a = arena_new(0);
-    struct cloud_request rq = {.method = "DELETE"};
-    struct http_answer answer;
-    struct blob_info info;
-    int rc = cloud_stat(b, a, bucket, key, &info, st);
-
-    if (rc == 0) {
-        s3_address(c, a, bucket, key, &rq);
-        rc = cloud_send(c, a, &rq, &answer, st);
-    }
-    if (rc == 0 && answer.status != 204 && answer.status != 200)
-        rc = cloud_fail(c, a, &answer, "Deleting", key, st);
-    arena_free(&a);
-    return rc;
-}
-
-/* One page; *token continues behind it, NULL at the end. */
-static int list_page(struct cloud *c, struct arena *a, enum blob_bucket bucket,
-                     const char *prefix, size_t limit, struct array_builder *keys,
-                     const char **token, struct status *st) {
+static int s3_list_page(struct cloud *c, struct arena *a, enum blob_bucket bucket,
+                        const char *prefix, size_t limit, struct array_builder *keys,
+                        const char **token, struct status *st) {
     struct cloud_request rq = {.method = "GET"};
     const struct xml_node *root;
     struct http_answer answer;
@@ -317,34 +279,12 @@ static int list_page(struct cloud *c, struct arena *a, enum blob_bucket bucket,
     return 0;
 }
 
-static int s3_list(struct blob *b, struct arena *a, enum blob_bucket bucket,
-                   const char *prefix, size_t limit, const struct value **ret_keys,
-                   struct status *st) {
-    struct cloud *c = (struct cloud *)b;
-    struct array_builder keys;
-    const char *token = NULL;
-
-    if (s3_find_region(s3_of(c), a, st) < 0)
-        return -1;
-    array_begin(&keys, a, 0);
-    do {
-        if (list_page(c, a, bucket, prefix, limit, &keys, &token, st) < 0)
-            return -1;
-    } while (token && *token && keys.len < limit);
-    *ret_keys = array_end(&keys);
-    return 0;
-}
-
-static int s3_url(struct blob *b, struct arena *a, enum blob_bucket bucket,
-                  const char *key, int ttl_s, const char **ret_url, struct status *st) {
-    struct cloud *c = (struct cloud *)b;
+static int s3_presign(struct cloud *c, struct arena *a, enum blob_bucket bucket,
+                      const char *key, int ttl_s, const char **ret_url,
+                      struct status *st) {
     struct cloud_request rq = {.method = "GET"};
     struct sigv4 sign = {.service = "s3", .now_ms = clock_now_ms(c->o.clock)};
 
-    if (bucket == BLOB_STATIC) {
-        *ret_url = cloud_static_url(c, a, key);
-        return 0;
-    }
     if (s3_find_region(s3_of(c), a, st) < 0 ||
         credentials_get(c->credentials, a, &rq.used, st) < 0)
         return -1;
@@ -354,6 +294,45 @@ static int s3_url(struct blob *b, struct arena *a, enum blob_bucket bucket,
     cloud_param(&rq, "response-content-disposition", "attachment");
     *ret_url = sigv4_presign(a, &sign, &rq, ttl_s < 1 ? 1 : ttl_s);
     return 0;
+}
+
+static const struct cloud_ops s3_cloud_ops = {
+    .title = "S3",
+    .authorize = s3_authorize,
+    .address = s3_address,
+    .version_header = "ETag",
+    .require_version = s3_require_version,
+    .error_code = s3_error_code,
+    .is_missing_bucket = s3_is_missing_bucket,
+    .put = s3_put,
+    .begin = s3_begin,
+    .part = s3_part,
+    .finish = s3_finish,
+    .abandon = s3_abandon,
+    .list_page = s3_list_page,
+    .presign = s3_presign,
+};
+
+/* ---- The rest of the interface ---- */
+
+/* DELETE does not tell whether there was anything: that is asked first. */
+static int s3_remove(struct blob *b, enum blob_bucket bucket, const char *key,
+                     struct status *st) {
+    struct cloud *c = (struct cloud *)b;
+    struct arena *a = arena_new(0);
+    struct cloud_request rq = {.method = "DELETE"};
+    struct http_answer answer;
+    struct blob_info info;
+    int rc = cloud_stat(b, a, bucket, key, &info, st);
+
+    if (rc == 0) {
+        s3_address(c, a, bucket, key, &rq);
+        rc = cloud_send(c, a, &rq, &answer, st);
+    }
+    if (rc == 0 && answer.status != 204 && answer.status != 200)
+        rc = cloud_fail(c, a, &answer, "Deleting", key, st);
+    arena_free(&a);
+    return rc;
 }
 
 /* Every call that reaches the network first makes sure that the region is known. */
@@ -403,6 +382,13 @@ static void s3_close(struct blob *b) {
     free(s);
 }
 
+static int s3_list(struct blob *b, struct arena *a, enum blob_bucket bucket,
+                   const char *prefix, size_t limit, const struct value **ret_keys,
+                   struct status *st) {
+    return with_region(b, st) < 0 ? -1
+                                  : cloud_list(b, a, bucket, prefix, limit, ret_keys, st);
+}
+
 static const struct blob_ops s3_ops = {
     .scheme = "s3",
     .write = s3_write,
@@ -410,7 +396,7 @@ static const struct blob_ops s3_ops = {
     .stat = s3_stat,
     .remove = s3_delete,
     .list = s3_list,
-    .url = s3_url,
+    .url = cloud_url,
     .ping = s3_ping,
     .describe = cloud_describe,
     .close = s3_close,
