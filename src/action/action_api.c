@@ -12,6 +12,7 @@
 #include "http/http_server.h"
 #include "journal/journal.h"
 #include "model/model.h"
+#include "model/model_routes.h"
 #include "model/model_rows.h"
 #include "store/store.h"
 #include "value/value.h"
@@ -42,21 +43,6 @@ static int run(struct request *rq, struct reply *rp,
 }
 
 /* The selector's fields that come in the query of every form. */
-static struct model_selector query_selector(const struct request *rq) {
-    return (struct model_selector){
-        .id = request_query(rq, "id"),
-        .key = request_query(rq, "key"),
-        .integration_id = request_query(rq, "integrationId"),
-        .integration_key = request_query(rq, "integrationKey"),
-        .connection_id = request_query(rq, "connectionId"),
-        .connection_key = request_query(rq, "connectionKey"),
-        .instance_key = request_query(rq, "instanceKey"),
-        .parent_id = request_query(rq, "parentId"),
-        .parent_key = request_query(rq, "parentKey"),
-        .user_id = request_query(rq, "userId"),
-    };
-}
-
 /* {input, meta} */
 static int run_wrapped(struct request *rq, struct reply *rp,
                        const struct model_selector *sel, struct status *st) {
@@ -81,20 +67,20 @@ static int run_bare(struct request *rq, struct reply *rp,
 }
 
 static int run_plural(struct request *rq, struct reply *rp, struct status *st) {
-    struct model_selector sel = query_selector(rq);
+    struct model_selector sel = model_selector_of_query(rq);
 
     sel.text = rq->param[0];
     return run_wrapped(rq, rp, &sel, st);
 }
 
 static int run_singular(struct request *rq, struct reply *rp, struct status *st) {
-    struct model_selector sel = query_selector(rq);
+    struct model_selector sel = model_selector_of_query(rq);
 
     return run_wrapped(rq, rp, &sel, st);
 }
 
 static int run_of_connection(struct request *rq, struct reply *rp, struct status *st) {
-    struct model_selector sel = query_selector(rq);
+    struct model_selector sel = model_selector_of_query(rq);
 
     sel.connection = rq->param[0];
     sel.text = rq->param[1];
@@ -102,7 +88,7 @@ static int run_of_connection(struct request *rq, struct reply *rp, struct status
 }
 
 static int run_instance(struct request *rq, struct reply *rp, struct status *st) {
-    struct model_selector sel = query_selector(rq);
+    struct model_selector sel = model_selector_of_query(rq);
 
     sel.instance_only = true;
     sel.auto_create = request_query_bool(rq, "autoCreate", false);

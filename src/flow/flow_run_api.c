@@ -16,6 +16,7 @@
 #include "http/http_page.h"
 #include "http/http_server.h"
 #include "model/model.h"
+#include "model/model_routes.h"
 #include "model/model_rows.h"
 #include "queue/queue.h"
 #include "store/store.h"
@@ -206,10 +207,6 @@ static int start(struct request *rq, struct reply *rp, const struct value *insta
     return reply_json(rp, 200, value_omit(rq->arena, run, hidden_of_run));
 }
 
-static struct model_view *view_of(const struct request *rq) {
-    return model_view_new(rq->deps, rq->arena, rq->caller, rq->caller->workspace_id);
-}
-
 static int create(struct request *rq, struct reply *rp, struct status *st) {
     const struct value *body, *instance;
     struct model_selector sel = {.instance_only = true};
@@ -220,30 +217,15 @@ static int create(struct request *rq, struct reply *rp, struct status *st) {
                               value_get_string(body, "connectionFlowId", NULL));
     if (!sel.id || !*sel.id)
         return st_fail(st, ST_BAD_REQUEST, NULL, "flowInstanceId is required");
-    if (model_resolve(view_of(rq), EL_FLOW, &sel, &instance, st) < 0)
+    if (model_resolve(model_view_of(rq), EL_FLOW, &sel, &instance, st) < 0)
         return -1;
     return start(rq, rp, instance, body, st);
-}
-
-static struct model_selector query_selector(const struct request *rq) {
-    return (struct model_selector){
-        .id = request_query(rq, "id"),
-        .key = request_query(rq, "key"),
-        .integration_id = request_query(rq, "integrationId"),
-        .integration_key = request_query(rq, "integrationKey"),
-        .connection_id = request_query(rq, "connectionId"),
-        .connection_key = request_query(rq, "connectionKey"),
-        .instance_key = request_query(rq, "instanceKey"),
-        .parent_id = request_query(rq, "parentId"),
-        .parent_key = request_query(rq, "parentKey"),
-        .user_id = request_query(rq, "userId"),
-    };
 }
 
 /* The flow as named, then its instance on the connection. */
 static int run_selected(struct request *rq, struct reply *rp, struct model_selector *sel,
                         struct status *st) {
-    struct model_view *v = view_of(rq);
+    struct model_view *v = model_view_of(rq);
     const struct value *body, *flow;
     struct model_selector whole = *sel;
 
@@ -273,14 +255,14 @@ static int run_selected(struct request *rq, struct reply *rp, struct model_selec
 }
 
 static int run_plural(struct request *rq, struct reply *rp, struct status *st) {
-    struct model_selector sel = query_selector(rq);
+    struct model_selector sel = model_selector_of_query(rq);
 
     sel.text = rq->param[0];
     return run_selected(rq, rp, &sel, st);
 }
 
 static int run_of_connection(struct request *rq, struct reply *rp, struct status *st) {
-    struct model_selector sel = query_selector(rq);
+    struct model_selector sel = model_selector_of_query(rq);
 
     sel.connection = rq->param[0];
     sel.text = rq->param[1];
@@ -288,7 +270,7 @@ static int run_of_connection(struct request *rq, struct reply *rp, struct status
 }
 
 static int run_instance(struct request *rq, struct reply *rp, struct status *st) {
-    struct model_selector sel = query_selector(rq);
+    struct model_selector sel = model_selector_of_query(rq);
 
     sel.flow_id = NULL;
     if (!sel.parent_id)
@@ -391,7 +373,7 @@ static int replayed_flow(struct request *rq, const struct value *run, bool as_re
                                  .id = value_get_string(run, "connectionFlowId", "")};
     const struct value *nodes = value_path(run, "instance", "nodes", NULL);
 
-    if (model_resolve(view_of(rq), EL_FLOW, &sel, ret, st) < 0)
+    if (model_resolve(model_view_of(rq), EL_FLOW, &sel, ret, st) < 0)
         return -1;
     if (as_recorded)
         *ret = value_with(rq->arena, *ret, "nodes", nodes);

@@ -105,6 +105,21 @@ static void select_by_query(struct model_selector *s, const struct element_type 
         s->parent_key = request_query(rq, "parentKey");
 }
 
+struct model_selector model_selector_of_query(const struct request *rq) {
+    return (struct model_selector){
+        .id = request_query(rq, "id"),
+        .key = request_query(rq, "key"),
+        .integration_id = request_query(rq, "integrationId"),
+        .integration_key = request_query(rq, "integrationKey"),
+        .connection_id = request_query(rq, "connectionId"),
+        .connection_key = request_query(rq, "connectionKey"),
+        .instance_key = request_query(rq, "instanceKey"),
+        .parent_id = request_query(rq, "parentId"),
+        .parent_key = request_query(rq, "parentKey"),
+        .user_id = request_query(rq, "userId"),
+    };
+}
+
 int model_selector_read(const struct request *rq, const struct model_row *row,
                         struct model_selector *ret_selector, struct status *st) {
     const struct element_type *t = element_type(row->type);

@@ -62,6 +62,11 @@ size_t model_schemas(struct arena *a, struct http_schema *ret_schemas);
  */
 int model_selector_read(const struct request *rq, const struct model_row *row,
                         struct model_selector *ret_selector, struct status *st);
+/*
+ * What the query alone names, for rows that run something: id, key, parent, integration,
+ * connection, instance, user. Lends from rq.
+ */
+struct model_selector model_selector_of_query(const struct request *rq);
 /* A view of the caller's workspace; lends from rq's arena. */
 struct model_view *model_view_of(const struct request *rq);
 
