@@ -37,6 +37,7 @@
 struct connect {
     struct request *rq;
     const struct value *payload; /* object, checked */
+    const struct value *given;   /* the payload before a connection request joined it */
     const struct value *kept;    /* what OAuth needs on the way back */
     const char *customer_id;     /* NULL until it is known who calls */
     const char *request_id, *redirect_uri, *connection_request_id; /* or NULL */
@@ -183,6 +184,7 @@ static int join_request(struct connect *c, struct status *st) {
                                 st) < 0)
         return -1;
     c->connection_request_id = id;
+    c->given = c->payload;
     c->payload = value_merge(c->rq->arena, fields, c->payload);
     return read_delivery(c, st);
 }
@@ -471,7 +473,9 @@ static int connect_app(struct request *rq, struct reply *rp, struct status *st) 
 
     if (rc < 0 && c.choice) {
         st_clear(st);
-        return connection_choice_page(rq, rp, c.payload, c.choice);
+        /* Its form holds what the browser sent, never the request's own secrets: the
+         * choice names the request again. */
+        return connection_choice_page(rq, rp, c.given ? c.given : c.payload, c.choice);
     }
     return answer(&c, rp, rc, location, connection, st);
 }

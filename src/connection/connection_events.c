@@ -65,12 +65,12 @@ struct connection_events *connection_events_new(struct clock *clock, struct coor
         abort();
     e->clock = clock;
     e->coord = c;
-    coord_listen(c, topic, heard, e);
     pthread_mutex_init(&e->mu, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&e->grew, &attr);
     pthread_condattr_destroy(&attr);
+    coord_listen(c, topic, heard, e); /* it may be called from now on */
     return e;
 }
 
