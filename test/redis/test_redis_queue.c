@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <string.h>
 
 #include "../cmocka_all.h"
@@ -40,6 +41,8 @@ static enum queue_result count_run(struct queue_run *r, struct status *why) {
     if (i % 2 && atomic_fetch_add(&running[c], 1) > 0)
         atomic_fetch_add(&overlaps, 1);
     atomic_fetch_add(&runs[i], 1);
+    if (i % 2)
+        usleep(300); /* work that another one on the connection could overlap with */
     if (i % 2)
         atomic_fetch_sub(&running[c], 1);
     atomic_fetch_add(&finished, 1);

@@ -23,7 +23,7 @@ before(async () => {
         if (to) return response.writeHead(302, { location: to }).end();
         response.end('reached');
     });
-    await new Promise((done) => app.listen(0, '0.0.0.0', done));
+    await new Promise((done) => app.listen(0, '::', done));
     uri = `http://127.0.0.1:${app.address().port}`;
 });
 after(() => {
@@ -87,8 +87,10 @@ for (const [who, options, modes] of [['root', {}, ['zygote']], ['an ordinary use
             const system = await runner.run(reachSystem, { ppid: runner.pid });
             assert.deepEqual(system.body.result, {}, JSON.stringify(system.body));
 
-            const fetched = await runner.run('export default async ({ list }) => { const got = []; await Promise.all(list.map((a) => fetch(a).then((r) => got.push(a), () => {}))); return got; }', { list: addresses() }, { limits: { timeoutMs: 120_000 } });
-            assert.deepEqual(fetched.body.result, [], JSON.stringify(fetched.body));
+            const fetched = await runner.run('export default async ({ list }) => { const got = [], said = []; await Promise.all(list.map((a) => fetch(a).then((r) => got.push(a), (e) => said.push(a + " " + e.message + " " + e.cause?.message)))); return { got, said }; }', { list: addresses() }, { limits: { timeoutMs: 120_000 } });
+            for (const e of fetched.body.result.said)
+                assert.match(e, /not a public address|only http|includes credentials|find the address/, 'refused by the policy, not by chance');
+            assert.deepEqual(fetched.body.result.got, [], JSON.stringify(fetched.body));
             const by = await runner.run(`import axios from 'axios';
                 export default async ({ uri, port }) => {
                     const got = [];
@@ -101,8 +103,10 @@ for (const [who, options, modes] of [['root', {}, ['zygote']], ['an ordinary use
 
             // From where the policy allows one address to where it does not: by redirects.
             const redirected = await open.run('export default async ({ uri, list }) => { const got = []; for (const a of list) await fetch(uri + "/?to=" + encodeURIComponent(a)).then((r) => got.push([a, r.status]), () => {}); return got; }',
-                { uri, list: ['http://169.254.169.254/latest/meta-data/', 'http://10.0.0.1/', 'http://[::ffff:169.254.169.254]/', 'http://2852039166/', 'file:///etc/passwd', '//169.254.169.254/'] });
+                { uri, list: [uri.replace('127.0.0.1', '127.0.0.2') + '/elsewhere', uri.replace('127.0.0.1', '[::1]') + '/elsewhere', 'http://169.254.169.254/latest/meta-data/', 'http://10.0.0.1/', 'http://[::ffff:169.254.169.254]/', 'http://2852039166/', 'file:///etc/passwd', '//169.254.169.254/'] });
             assert.deepEqual(redirected.body.result, [], JSON.stringify(redirected.body));
+            assert.ok(!asked.includes('/elsewhere'), 'a redirect left what is allowed');
+            assert.equal(asked.length, 8, 'each redirect began where it is allowed');
             asked.length = 0;
 
             // Headers that would smuggle a second request.

@@ -32,7 +32,7 @@ test('a loop while the module loads', () => ends('timeout', 'for (;;);\nexport d
 test('a wait in shared memory', () => ends('timeout', 'export default () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)', short));
 test('a timer that keeps the job alive', () => ends('timeout', 'export default () => new Promise(() => setInterval(() => {}, 100))', short));
 test('a loop after the logs: they are kept', async () => {
-    const body = await ends('timeout', 'export default () => { console.log("before"); for (;;); }', short);
+    const body = await ends('timeout', 'export default () => { console.log("before"); for (;;); }', { timeoutMs: 5000 });
     assert.equal(body.logs[0].message, 'before');
 });
 test('a promise that can not settle is found before the limit', async () => {

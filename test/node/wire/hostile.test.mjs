@@ -47,7 +47,7 @@ test('a body of 10 MB and one byte is too large, one of 10 MB is read', async ()
 
 test('texts that are no JSON are refused', async () => {
     for (const body of ['', 'nul', '{', '{"a":}', '[1,]', '"\u0001"', '{"a":1}x', '\ufeff{', "{'a':1}", '1e400', '-', '"\\ud800"'])
-        answered(await admin('POST', '/flows', body), JSON.stringify(body));
+        assert.equal(answered(await admin('POST', '/flows', body), JSON.stringify(body)), 400, JSON.stringify(body));
     for (const body of ['[]', 'null', '1', '"x"', 'true'])
         assert.equal(answered(await admin('POST', '/flows', body), body), 400);
 });
@@ -112,7 +112,7 @@ function raw(line, headers = '') {
         let text = '';
         socket.on('data', (data) => (text += data.toString('latin1')));
         socket.on('error', fail);
-        socket.setTimeout(5000, () => socket.destroy());
+        socket.setTimeout(30_000, () => socket.destroy(new Error(`no answer to ${line}`)));
         socket.on('close', () => done({ status: Number(text.split(' ')[1]) || 0, text }));
     });
 }
@@ -127,14 +127,17 @@ test('no address leads to files of the machine', async () => {
 });
 
 test('keys that look like paths stay keys', async () => {
+    let kept = 0;
     for (const key of ['../../etc/passwd', '..', '/', 'a/b', 'a\\b', '%2e%2e', 'con.txt', 'a'.repeat(512), 'ключ', '😀'])
         for (const path of ['/actions', '/connectors', '/integrations']) {
             const body = { key, name: 'K', ...(path === '/connectors' && { type: 'client-credentials' }) };
             const made = await admin('POST', path, body);
             if (answered(made, `${path} ${key}`) !== 201) continue;
+            kept++;
             const read = await admin('GET', `${path}/${encodeURIComponent(made.body.id)}`);
             assert.equal(read.body.key, made.body.key, key);
         }
+    assert.ok(kept > 5, `${kept} keys were taken`);
 });
 
 test('a repeated or broken length and unknown methods are refused', async () => {
@@ -143,6 +146,6 @@ test('a repeated or broken length and unknown methods are refused', async () => 
     assert.ok([400, 0].includes((await raw('POST /actions', 'Content-Length: -1\r\n')).status));
     for (const method of ['TRACE', 'CONNECT', 'BREW', 'get']) {
         const { status, text } = await raw(`${method} /actions`);
-        assert.ok(status < 500, `${method}: ${text.slice(0, 100)}`);
+        assert.ok(status >= 400 && status < 500, `${method}: ${text.slice(0, 100)}`);
     }
 });
